@@ -1,0 +1,79 @@
+"""A Sphinx extension: every public name of erlen is in the reference.
+
+A name that is missing is a warning, and warnings end the build. The same object
+under a second name (`erlen.Erlen`, `erlen.app.Erlen`) needs one of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import types
+import typing as t
+
+from sphinx.util import logging
+
+import erlen
+
+if t.TYPE_CHECKING:
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
+_logger = logging.getLogger(__name__)
+# Objects that are no one's: what two names for them have in common says nothing.
+_PLAIN = (str, bytes, int, float, tuple, list, dict, types.NoneType)
+
+
+def public_modules() -> t.Iterator[types.ModuleType]:
+    """Yield erlen and each of its modules that has no underscore in its name."""
+    yield erlen
+    for info in pkgutil.walk_packages(erlen.__path__, "erlen."):
+        if "._" not in info.name:
+            yield importlib.import_module(info.name)
+
+
+def public_names(module: types.ModuleType) -> t.Iterator[str]:
+    """Yield what `module` offers: `__all__`, or else what it defines itself."""
+    listed = getattr(module, "__all__", None)
+    if listed is not None:
+        yield from listed
+        return
+    for name, value in vars(module).items():
+        if not name.startswith("_") and not isinstance(value, types.ModuleType):
+            home = getattr(value, "__module__", module.__name__)
+            if home == module.__name__ and not isinstance(value, t.TypeVar):
+                yield name
+
+
+def find(name: str) -> object:
+    """Return the object of a dotted name, None where there is none."""
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        try:
+            found: object = importlib.import_module(".".join(parts[:end]))
+        except ImportError:
+            continue
+        for part in parts[end:]:
+            found = inspect.getattr_static(found, part, None)
+        return found
+    return None
+
+
+def check(app: Sphinx, env: BuildEnvironment) -> None:
+    """Warn about each public name that no page documents."""
+    names = set(env.domaindata["py"]["objects"])
+    found = (find(name) for name in names)
+    objects = {id(it) for it in found if not isinstance(it, _PLAIN)}
+    for module in public_modules():
+        for name in public_names(module):
+            dotted = f"{module.__name__}.{name}"
+            value = getattr(module, name)
+            if dotted not in names | {f"erlen.{name}"} and id(value) not in objects:
+                _logger.warning("%s is public, but not in the reference", dotted)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Check when all pages have been read."""
+    app.connect("env-check-consistency", check)
+    return {"parallel_read_safe": True}

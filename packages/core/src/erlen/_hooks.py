@@ -1,0 +1,142 @@
+"""Layer 2: callbacks by blueprint, and the plans that freeze them.
+
+A plan is what one endpoint runs, flattened and ready. The tables drop all
+plans when anything changes them, in whatever way, so no request has to check.
+"""
+
+from __future__ import annotations
+
+import functools
+import typing as t
+
+if t.TYPE_CHECKING:
+    import collections.abc as cabc
+
+Callback = t.Callable[..., t.Any]
+Scope = str | None
+
+
+class Plan:
+    """What a request of one endpoint runs, each tuple in its order."""
+
+    __slots__ = (
+        *("after", "before", "fresh", "preprocessors", "quiet"),
+        *("teardown", "teardown_app", "view"),
+    )
+
+    def __init__(
+        self,
+        preprocessors: tuple[Callback, ...],
+        before: tuple[Callback, ...],
+        view: Callback | None,
+        after: tuple[Callback, ...],
+        teardown: tuple[Callback, ...],
+        teardown_app: tuple[Callback, ...],
+    ) -> None:
+        self.preprocessors = preprocessors
+        self.before = before
+        self.view = view
+        self.after = after
+        self.teardown = teardown
+        self.teardown_app = teardown_app
+        #: Whether leaving the contexts calls nobody, signals aside.
+        self.quiet = not teardown and not teardown_app
+        #: False once a table has changed; a request that goes on looks anew.
+        self.fresh = True
+
+
+class Plans(dict[str | None, Plan]):
+    """The plans built so far, by endpoint; None stands for "no rule matched"."""
+
+    def clear(self) -> None:
+        """Drop all plans, also those that a running request holds."""
+        for plan in list(self.values()):
+            plan.fresh = False
+        super().clear()
+
+
+def _dropping(name: str, base: type) -> Callback:
+    method = getattr(base, name)
+
+    @functools.wraps(method)
+    def mutate(self: t.Any, *args: t.Any, **kwargs: t.Any) -> t.Any:
+        result = method(self, *args, **kwargs)
+        self._plans.clear()
+        return result
+
+    return mutate
+
+
+class CallbackList(list[Callback]):
+    """Callbacks in their order. Extensions edit these lists directly."""
+
+    def __init__(self, plans: Plans, callbacks: cabc.Iterable[Callback] = ()) -> None:
+        super().__init__(callbacks)
+        self._plans = plans
+
+
+for _name in (
+    *("append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse"),
+    *("__setitem__", "__delitem__", "__iadd__", "__imul__"),
+):
+    setattr(CallbackList, _name, _dropping(_name, list))
+
+
+class CallbackTable(dict[Scope, list[Callback]]):
+    """Callbacks by scope: None for the application, else a blueprint's name.
+
+    A missing scope is made when it is read, as in a `defaultdict(list)`.
+    """
+
+    def __init__(self, plans: Plans) -> None:
+        super().__init__()
+        self._plans = plans
+
+    def __missing__(self, scope: Scope) -> list[Callback]:
+        callbacks = CallbackList(self._plans)
+        super().__setitem__(scope, callbacks)
+        return callbacks
+
+    def __setitem__(self, scope: Scope, callbacks: list[Callback]) -> None:
+        super().__setitem__(scope, CallbackList(self._plans, callbacks))
+        self._plans.clear()
+
+    def setdefault(  # type: ignore[override]  # the default here is an empty list
+        self, scope: Scope, default: cabc.Iterable[Callback] = ()
+    ) -> list[Callback]:
+        """Return the scope's list, made of `default` where there is none."""
+        if scope not in self:
+            self[scope] = list(default)
+        return self[scope]
+
+    def update(self, *args: t.Any, **kwargs: t.Any) -> None:
+        """Replace the lists of the given scopes."""
+        for scope, callbacks in dict(*args, **kwargs).items():
+            self[scope] = callbacks
+
+    def collect(self, scopes: cabc.Iterable[Scope]) -> tuple[Callback, ...]:
+        """Flatten the callbacks of several scopes, in their order."""
+        return tuple(f for scope in scopes for f in self.get(scope, ()))
+
+    def collect_reversed(self, scopes: cabc.Iterable[Scope]) -> tuple[Callback, ...]:
+        """Flatten them so that the last of the first scope comes first."""
+        return tuple(f for scope in scopes for f in reversed(self.get(scope, ())))
+
+
+for _name in ("__delitem__", "pop", "popitem", "clear"):
+    setattr(CallbackTable, _name, _dropping(_name, dict))
+
+
+class ViewTable(dict[str, Callback]):
+    """View functions by endpoint."""
+
+    def __init__(self, plans: Plans) -> None:
+        super().__init__()
+        self._plans = plans
+
+
+for _name in (
+    *("__setitem__", "__delitem__", "__ior__", "setdefault", "update"),
+    *("pop", "popitem", "clear"),
+):
+    setattr(ViewTable, _name, _dropping(_name, dict))

@@ -1,0 +1,416 @@
+"""Layer 5: Erlen, the application.
+
+The parts come together here: what is declared (`_application`), how a request
+is served (`_serving`), the door (`_wsgi`), URLs, and what people run.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+import weakref
+from urllib.parse import quote
+
+from werkzeug.routing import BuildError
+
+from . import _proxies
+from . import _state
+from . import _wsgi
+from ._lazy import lazy
+from ._serving import Serving
+from .ctx import AppContext
+from .ctx import RequestContext
+from .ctx import _AppCtxGlobals
+
+if t.TYPE_CHECKING:
+    import collections.abc as cabc
+
+    from _typeshed.wsgi import StartResponse
+    from _typeshed.wsgi import WSGIEnvironment
+    from werkzeug.routing import MapAdapter
+
+    from .testing import ErlenClient
+    from .testing import ErlenCliRunner
+    from .wrappers import Request
+
+_current = _state.current
+
+#: The steps of a request that an application may replace.
+STEPS = frozenset((
+    *("wsgi_app", "full_dispatch_request", "preprocess_request", "dispatch_request"),
+    *("finalize_request", "process_response", "make_response", "handle_exception"),
+    *("handle_user_exception", "handle_http_exception", "ensure_sync"),
+    *("create_url_adapter", "do_teardown_request", "do_teardown_appcontext"),
+))
+
+
+class Erlen(Serving):
+    """A web application: rules, views and all that belongs to them.
+
+    Attributes:
+        config: The configuration, a dict with loaders.
+        extensions: What extensions keep, by their names.
+        blueprints: The registered blueprints, by their dotted names.
+        url_map: Werkzeug's map of the rules.
+        json: The JSON provider.
+        instance_path: The absolute path of the instance folder.
+    """
+
+    app_ctx_globals_class = _AppCtxGlobals
+    test_client_class: type[ErlenClient] | None = None
+    test_cli_runner_class: type[ErlenCliRunner] | None = None
+
+    def __init__(
+        self,
+        import_name: str,
+        static_url_path: str | None = None,
+        static_folder: str | os.PathLike[str] | None = "static",
+        static_host: str | None = None,
+        host_matching: bool = False,
+        subdomain_matching: bool = False,
+        template_folder: str | os.PathLike[str] | None = "templates",
+        instance_path: str | None = None,
+        instance_relative_config: bool = False,
+        root_path: str | None = None,
+    ) -> None:
+        """Make an application.
+
+        Args:
+            import_name: Usually `__name__`; its place is the root path.
+            static_url_path: URL prefix of the static files; by default the
+                folder's name.
+            static_folder: Folder of static files, below the root path.
+            static_host: The host of the static files under host matching.
+            host_matching: Match rules by host, from their `host=`.
+            subdomain_matching: Match rules by subdomain of `SERVER_NAME`.
+            template_folder: Folder of templates, below the root path.
+            instance_path: Absolute path of the instance folder; by default
+                found beside the package.
+            instance_relative_config: Configuration files are found from the
+                instance folder, not from the root path.
+            root_path: The root path, where the module cannot tell it.
+
+        Raises:
+            AssertionError: Host matching and a static folder need a static
+                host, and the other way round.
+            ValueError: `instance_path` is relative.
+        """
+        super().__init__(
+            import_name,
+            static_url_path,
+            static_folder,
+            static_host,
+            host_matching,
+            subdomain_matching,
+            template_folder,
+            instance_path,
+            instance_relative_config,
+            root_path,
+        )
+        if self.has_static_folder:
+            self._add_static_route(static_host, host_matching)
+
+    def _add_static_route(self, static_host: str | None, host_matching: bool) -> None:
+        if bool(static_host) != host_matching:
+            raise AssertionError(
+                "Invalid static_host/host_matching combination: under host matching the"
+                " static folder needs 'static_host=', and only there (or give"
+                " 'static_folder=None')."
+            )
+        ref = weakref.ref(self)  # the view must not keep the application alive
+
+        def send_static(**kwargs: t.Any) -> t.Any:
+            return ref().send_static_file(**kwargs)  # type: ignore[union-attr]  # it serves, so it lives
+
+        self.add_url_rule(
+            f"{self.static_url_path}/<path:filename>",
+            endpoint="static",
+            host=static_host,
+            view_func=send_static,
+        )
+
+    def __setattr__(self, name: str, value: t.Any) -> None:
+        super().__setattr__(name, value)
+        if name in STEPS:
+            self._forget_steps()
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        if name in STEPS:
+            self._forget_steps()
+
+    def _forget_steps(self) -> None:
+        """Decide anew what depends on which steps are replaced."""
+        for name in ("_overridden", "_binds_each_request"):
+            self.__dict__.pop(name, None)
+        self._plans.clear()
+        self._hosts.clear()
+
+    # The WSGI door
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> cabc.Iterable[bytes]:
+        """Serve one request, as a WSGI application, through `wsgi_app`."""
+        return self.wsgi_app(environ, start_response)
+
+    wsgi_app = _wsgi.wsgi_app
+
+    @lazy
+    def _overridden(self) -> frozenset[str]:
+        """The steps that this application replaces, on its class or itself."""
+        cls = type(self)
+        return frozenset(
+            step
+            for step in STEPS
+            if step in self.__dict__ or getattr(cls, step) is not getattr(Erlen, step)
+        )
+
+    # Contexts
+
+    def app_context(self) -> AppContext:
+        """Make an application context, to be entered by `with`."""
+        return AppContext(self)  # type: ignore[arg-type]  # wider attributes
+
+    def request_context(self, environ: WSGIEnvironment) -> RequestContext:
+        """Make the context of a request, to be entered by `with`."""
+        return RequestContext(self, environ)  # type: ignore[arg-type]  # wider attributes
+
+    def test_request_context(self, *args: t.Any, **kwargs: t.Any) -> RequestContext:
+        """Make the context of a request that a test describes.
+
+        Args:
+            *args: As `erlen.testing.EnvironBuilder`: path, base URL, ...
+            **kwargs: Such as `method`, `json`, `data`, `headers`.
+        """
+        from .testing import EnvironBuilder
+
+        builder = EnvironBuilder(self, *args, **kwargs)  # type: ignore[arg-type]  # wider attributes
+        try:
+            return self.request_context(builder.get_environ())
+        finally:
+            builder.close()
+
+    # URLs
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Bind the rules to a request's host, or to the configured one.
+
+        Args:
+            request: The request; None means outside of any.
+
+        Returns:
+            None outside a request where SERVER_NAME is not set.
+
+        Raises:
+            BadRequest: 400, a host that is not one, or not a trusted one.
+        """
+        server_name = self.config["SERVER_NAME"]
+        if request is None:
+            if server_name is None:
+                return None
+            return self.url_map.bind(
+                server_name,
+                script_name=self.config["APPLICATION_ROOT"],
+                url_scheme=self.config["PREFERRED_URL_SCHEME"],
+            )
+        trusted = self.config["TRUSTED_HOSTS"]
+        if trusted is not None:
+            request.trusted_hosts = trusted
+        request.host  # noqa: B018  # raises where it is not to be trusted
+        subdomain = None
+        if self.url_map.host_matching:
+            server_name = None
+        elif not self.subdomain_matching:
+            subdomain = self.url_map.default_subdomain or ""
+        return self.url_map.bind_to_environ(
+            request.environ, server_name=server_name, subdomain=subdomain
+        )
+
+    def url_for(
+        self,
+        /,
+        endpoint: str,
+        *,
+        _anchor: str | None = None,
+        _method: str | None = None,
+        _scheme: str | None = None,
+        _external: bool | None = None,
+        **values: t.Any,
+    ) -> str:
+        """Build the URL of an endpoint.
+
+        Args:
+            endpoint: Its name; a leading dot means the request's blueprint.
+            _anchor: Goes behind `#`.
+            _method: Chooses among rules for different methods.
+            _scheme: Such as `"https"`; the URL is then external.
+            _external: Whether scheme and host go in front. By default only
+                outside a request.
+            **values: For the rule's variables; others go into the query.
+
+        Raises:
+            BuildError: No rule of that name takes these values, and no
+                handler of `url_build_error_handlers` knows better.
+            RuntimeError: Outside a request SERVER_NAME is not set.
+            ValueError: A `_scheme` for a URL that is not external.
+        """
+        ctx = _current.get()[1]
+        if ctx is not None:
+            adapter = ctx.url_adapter
+            if endpoint[:1] == ".":
+                blueprint = ctx.request.blueprint
+                endpoint = endpoint[1:] if blueprint is None else blueprint + endpoint
+            if _external is None:
+                _external = _scheme is not None
+        else:
+            adapter = self._adapter_outside_request()
+            if _external is None:
+                _external = True
+        if _scheme is not None and not _external:
+            raise ValueError("When specifying '_scheme', '_external' must be True.")
+        self.inject_url_defaults(endpoint, values)
+        try:
+            url = adapter.build(  # type: ignore[union-attr]  # None only if overridden so
+                endpoint,
+                values,
+                method=_method,
+                url_scheme=_scheme,
+                force_external=_external,
+            )
+        except BuildError as exc:
+            values.update(
+                _anchor=_anchor, _method=_method, _scheme=_scheme, _external=_external
+            )
+            return self.handle_url_build_error(exc, endpoint, values)
+        if _anchor is not None:
+            url = f"{url}#{quote(_anchor, safe='%!#$&()*+,/:;=?@')}"
+        return url
+
+    def _adapter_outside_request(self) -> MapAdapter:
+        ctx = _current.get()[0]
+        adapter = self.create_url_adapter(None) if ctx is None else ctx.url_adapter
+        if adapter is None:
+            raise RuntimeError(
+                "Unable to build URLs outside an active request without 'SERVER_NAME'"
+                " configured. Also configure 'APPLICATION_ROOT' and"
+                " 'PREFERRED_URL_SCHEME' as needed."
+            )
+        return adapter
+
+    def inject_url_defaults(self, endpoint: str, values: dict[str, t.Any]) -> None:
+        """Let the `url_defaults` functions add to the values of a URL.
+
+        Those of the application, then those of the endpoint's blueprints,
+        the outermost first.
+        """
+        functions = self.url_default_functions
+        for function in functions.get(None, ()):
+            function(endpoint, values)
+        dot = endpoint.find(".")
+        last = endpoint.rfind(".")
+        while dot != -1:
+            for function in functions.get(endpoint[:dot], ()):
+                function(endpoint, values)
+            dot = endpoint.find(".", dot + 1) if dot < last else -1
+
+    def handle_url_build_error(
+        self, error: BuildError, endpoint: str, values: dict[str, t.Any]
+    ) -> str:
+        """Ask the build-error handlers for a URL, the first that knows wins.
+
+        Raises:
+            BuildError: None of them knows.
+        """
+        for handler in self.url_build_error_handlers:
+            try:
+                url = handler(error, endpoint, values)
+            except BuildError as exc:
+                error = exc
+            else:
+                if url is not None:
+                    return url
+        raise error
+
+    # Templates and files
+
+    def update_template_context(self, context: dict[str, t.Any]) -> None:
+        """Add what the context processors give to a template's values.
+
+        The values that are there already win; processors of the request's
+        blueprints win over the application's.
+        """
+        names: list[str | None] = [None]
+        ctx = _current.get()[1]
+        if ctx is not None:
+            names += reversed(ctx.request.blueprints)
+        given = context.copy()
+        for name in names:
+            for function in self.template_context_processors.get(name, ()):
+                context.update(self.ensure_sync(function)())
+        context.update(given)
+
+    def open_instance_resource(
+        self, resource: str, mode: str = "rb", encoding: str | None = "utf-8"
+    ) -> t.IO[t.Any]:
+        """Open a file of the instance folder.
+
+        Args:
+            resource: Path below the instance folder.
+            mode: As for `open`.
+            encoding: Of a file opened as text.
+        """
+        path = os.path.join(self.instance_path, resource)
+        if "b" in mode:
+            return open(path, mode)  # noqa: SIM115  # the caller closes it
+        return open(path, mode, encoding=encoding)  # noqa: SIM115  # ditto
+
+    # What people run
+
+    def make_shell_context(self) -> dict[str, t.Any]:
+        """Collect the names that the shell has from the start."""
+        names: dict[str, t.Any] = {"app": self, "g": _proxies.g}
+        for processor in self.shell_context_processors:
+            names.update(processor())
+        return names
+
+    def run(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        debug: bool | None = None,
+        load_dotenv: bool = True,
+        **options: t.Any,
+    ) -> None:
+        """Run the development server; production has servers of its own.
+
+        Args:
+            host: Address to listen on; by default SERVER_NAME's, or 127.0.0.1.
+            port: By default SERVER_NAME's, or 5000.
+            debug: Turn debugging on or off.
+            load_dotenv: Read `.env` and `.flaskenv` first.
+            **options: As `werkzeug.serving.run_simple`.
+        """
+        from ._devserver import run
+
+        run(self, host, port, debug, load_dotenv, **options)
+
+    def test_client(self, use_cookies: bool = True, **kwargs: t.Any) -> ErlenClient:
+        """Make a client that calls this application.
+
+        Args:
+            use_cookies: Keep cookies between requests.
+            **kwargs: For the client's class, such as `validate=True`.
+        """
+        from .testing import ErlenClient
+
+        cls: t.Any = self.test_client_class or ErlenClient
+        client = cls(self, self.response_class, use_cookies=use_cookies, **kwargs)
+        return t.cast("ErlenClient", client)
+
+    def test_cli_runner(self, **kwargs: t.Any) -> ErlenCliRunner:
+        """Make a runner for this application's commands."""
+        from .testing import ErlenCliRunner
+
+        cls: t.Any = self.test_cli_runner_class or ErlenCliRunner
+        return t.cast("ErlenCliRunner", cls(self, **kwargs))

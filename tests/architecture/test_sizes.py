@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+
+import pytest
+from tests.architecture.layers import RANK
+from tests.architecture.source import CORE
+from tests.architecture.source import ROOT
+from tests.architecture.source import Module
+from tests.architecture.source import read_package
+
+MODULES = read_package(CORE)
+
+WHOLE = 7_000
+MODULE = 500
+CLASS = 350
+FUNCTION = 40
+COMPLEXITY = 10
+TIGHTER = {"_serving": 300, "_wsgi": 150}
+
+
+def test_the_core_stays_micro():
+    assert sum(len(module.code_lines) for module in MODULES.values()) <= WHOLE
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_keeps_its_size(name):
+    assert len(MODULES[name].code_lines) <= TIGHTER.get(name, MODULE)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_classes_and_functions_keep_their_size(name):
+    module = MODULES[name]
+    limits = {ast.ClassDef: CLASS, ast.FunctionDef: FUNCTION}
+    limits[ast.AsyncFunctionDef] = FUNCTION
+    sizes = [
+        (node.name, module.size(node), limits[type(node)])
+        for node in ast.walk(module.tree)
+        if type(node) in limits
+    ]
+    assert [it for it in sizes if it[1] > it[2]] == []
+
+
+def test_complexity_is_left_to_ruff_without_exceptions():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert settings["tool"]["ruff"]["lint"]["mccabe"]["max-complexity"] == COMPLEXITY
+    assert [name for name, it in MODULES.items() if "C901" in it.text] == []
+
+
+# The facade's docstring is what `help(erlen)` shows to users.
+@pytest.mark.parametrize("name", MODULES.keys() - {"__init__"})
+def test_a_module_says_its_layer_and_why_it_exists(name):
+    docstring = ast.get_docstring(MODULES[name].tree) or ""
+    assert docstring.startswith(f"Layer {RANK[name][0]}: ")
+    assert len(docstring.splitlines()) <= 5
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_is_not_covered_has_its_reason(name):
+    pragmas = re.findall(r"# pragma: no (?:cover|branch).*", MODULES[name].text)
+    assert [it for it in pragmas if not re.search(r"no \w+ - \w+", it)] == []
+
+
+def test_code_lines_leave_out_words_and_blanks():
+    text = '"""Why.\n\nMore."""\n\n# a comment\nx = """one\ntwo"""  # and why\n\n'
+    text += 'def f():\n    """Say."""\n    # because\n    return (\n        x\n    )\n'
+    module = Module("me", text)
+    assert sorted(module.code_lines) == [6, 7, 9, 12, 13, 14]
+    assert module.size(module.tree.body[-1]) == 4
