@@ -22,7 +22,7 @@ def test_requests(client: ErlenClient) -> None:
     response = client.get("/", query_string={"a": "1"}, follow_redirects=True)
     assert response.status_code == 200
     t.assert_type(response.text, str)
-    assert response.json["a"] == 1
+    assert response.get_json()["a"] == 1
     with client.session_transaction() as session:
         session["user"] = 1
         session.permanent = True

@@ -43,6 +43,7 @@ if t.TYPE_CHECKING:
     import collections.abc as cabc
     import logging
 
+    from jinja2 import Environment as BaseEnvironment
     from jinja2.loaders import BaseLoader
     from werkzeug.wrappers import Response as BaseResponse
 
@@ -55,8 +56,29 @@ if t.TYPE_CHECKING:
 F = t.TypeVar("F", bound=t.Callable[..., t.Any])
 
 
+def _absolute(instance_path: str | None) -> str | None:
+    if instance_path is not None and not os.path.isabs(instance_path):
+        raise ValueError(
+            "If an instance path is provided it must be absolute. A relative path was"
+            f" given instead: {instance_path!r}."
+        )
+    return instance_path
+
+
 def _as_timedelta(value: timedelta | int | None) -> timedelta | None:
     return timedelta(seconds=value) if isinstance(value, int) else value
+
+
+def _methods(methods: t.Any, view_func: t.Any) -> set[str]:
+    """Return the methods of a rule: as given, as the view says, or GET."""
+    if methods is None:
+        methods = getattr(view_func, "methods", None) or ("GET",)
+    if isinstance(methods, str):
+        raise TypeError(
+            "Allowed methods must be a list of strings, for example:"
+            ' @app.route(..., methods=["POST"])'
+        )
+    return {item.upper() for item in methods}
 
 
 class _EnvironmentClass:
@@ -82,10 +104,10 @@ class App(Scaffold):
     session_interface: SessionInterface = SecureCookieSessionInterface()
 
     jinja_environment = _EnvironmentClass()
-    jinja_options: dict[str, t.Any] = {}
+    jinja_options: dict[str, t.Any] = {}  # noqa: RUF012  # assigned on subclasses and instances
 
     testing = ConfigAttribute[bool]("TESTING")
-    secret_key = ConfigAttribute[t.Union[str, bytes, None]]("SECRET_KEY")
+    secret_key = ConfigAttribute[str | bytes | None]("SECRET_KEY")
     permanent_session_lifetime = ConfigAttribute[timedelta](
         "PERMANENT_SESSION_LIFETIME",
         get_converter=_as_timedelta,  # type: ignore[arg-type]  # None stays None
@@ -105,6 +127,7 @@ class App(Scaffold):
             "PREFERRED_URL_SCHEME": "http",
             "PROPAGATE_EXCEPTIONS": None,
             "PROVIDE_AUTOMATIC_OPTIONS": True,
+            "PROXY_HOPS": 0,
             "SECRET_KEY": None,
             "SECRET_KEY_FALLBACKS": None,
             "SEND_FILE_MAX_AGE_DEFAULT": None,
@@ -143,19 +166,12 @@ class App(Scaffold):
         super().__init__(
             import_name, static_folder, static_url_path, template_folder, root_path
         )
-        if instance_path is None:
-            instance_path = self.auto_find_instance_path()
-        elif not os.path.isabs(instance_path):
-            raise ValueError(
-                "If an instance path is provided it must be absolute. A relative path"
-                f" was given instead: {instance_path!r}."
-            )
-        self.instance_path = instance_path
+        self.instance_path = _absolute(instance_path) or self.auto_find_instance_path()
         self.config = self.make_config(instance_relative_config)
         self.aborter = self.make_aborter()
-        self.json: JSONProvider = self.json_provider_class(self)  # type: ignore[arg-type]  # narrower protocol
+        self.json: JSONProvider = self.json_provider_class(self)
         self.url_build_error_handlers: list[
-            t.Callable[[Exception, str, dict[str, t.Any]], str]
+            t.Callable[[Exception, str, dict[str, t.Any]], str | None]
         ] = []
         self.teardown_appcontext_funcs: list[ft.TeardownCallable] = CallbackList(
             self._plans
@@ -189,10 +205,10 @@ class App(Scaffold):
     # What it is
 
     @cached_property
-    def name(self) -> str:  # type: ignore[override]  # assigned by blueprints
+    def name(self) -> str:
         """The import name, or the file's name where that is `__main__`."""
         if self.import_name == "__main__":
-            file = getattr(sys.modules["__main__"], "__file__", None)
+            file: str | None = getattr(sys.modules["__main__"], "__file__", None)
             if file is not None:
                 return os.path.splitext(os.path.basename(file))[0]
         return self.import_name
@@ -200,7 +216,7 @@ class App(Scaffold):
     @cached_property
     def logger(self) -> logging.Logger:
         """The logger of the application's name, with a handler if none has."""
-        return create_logger(self)  # type: ignore[arg-type]  # narrower protocol
+        return create_logger(self)
 
     @property
     def debug(self) -> bool:
@@ -228,8 +244,11 @@ class App(Scaffold):
         return self.aborter_class()
 
     def auto_find_instance_path(self) -> str:
-        """Find the instance folder: `instance` beside a module that is not
-        installed, `$PREFIX/var/NAME-instance` for one that is.
+        """Find the instance folder.
+
+        Returns:
+            `instance` beside a module that is not installed, and
+            `$PREFIX/var/NAME-instance` for one that is.
         """
         prefix, package_path = find_package(self.import_name)
         if prefix is None:
@@ -239,21 +258,21 @@ class App(Scaffold):
     # Templates
 
     @cached_property
-    def jinja_env(self) -> Environment:
+    def jinja_env(self) -> BaseEnvironment:
         """The template environment, made at its first use."""
         return self.create_jinja_environment()
 
-    def create_jinja_environment(self) -> Environment:
+    def create_jinja_environment(self) -> BaseEnvironment:
         """Make the template environment; to be overridden."""
         from ._jinja import create_environment
 
-        return create_environment(self)  # type: ignore[arg-type]  # narrower protocol
+        return create_environment(self)
 
     def create_global_jinja_loader(self) -> BaseLoader:
         """Make the loader that looks in the application and its blueprints."""
         from ._jinja import DispatchingJinjaLoader
 
-        return DispatchingJinjaLoader(self)  # type: ignore[arg-type]  # narrower protocol
+        return DispatchingJinjaLoader(self)
 
     def select_jinja_autoescape(self, filename: str | None) -> bool:
         """Say whether a template escapes by default: markup does."""
@@ -361,16 +380,8 @@ class App(Scaffold):
         if endpoint is None:
             endpoint = _endpoint_from_view_func(view_func)  # type: ignore[arg-type]  # None is refused there
         options["endpoint"] = endpoint
-        methods = options.pop("methods", None)
-        if methods is None:
-            methods = getattr(view_func, "methods", None) or ("GET",)
-        if isinstance(methods, str):
-            raise TypeError(
-                "Allowed methods must be a list of strings, for example:"
-                ' @app.route(..., methods=["POST"])'
-            )
-        allowed = {item.upper() for item in methods}
-        required = set(getattr(view_func, "required_methods", ()))
+        allowed = _methods(options.pop("methods", None), view_func)
+        required: set[str] = set(getattr(view_func, "required_methods", ()))
         automatic = provide_automatic_options
         if automatic is None:
             automatic = getattr(view_func, "provide_automatic_options", None)

@@ -386,6 +386,12 @@ def with_appcontext(f: F) -> F:
 class AppGroup(click.Group):
     """A group whose commands run inside the application's context."""
 
+    @t.overload
+    def command(self, f: t.Callable[..., t.Any], /) -> click.Command: ...
+    @t.overload
+    def command(
+        self, *args: t.Any, **kwargs: t.Any
+    ) -> t.Callable[[t.Callable[..., t.Any]], click.Command]: ...
     def command(self, *args: t.Any, **kwargs: t.Any) -> t.Any:
         """Make a decorator that adds a function as a command.
 

@@ -101,7 +101,7 @@ class CallbackTable(dict[Scope, list[Callback]]):
         super().__setitem__(scope, CallbackList(self._plans, callbacks))
         self._plans.clear()
 
-    def setdefault(  # type: ignore[override]  # the default here is an empty list
+    def setdefault(
         self, scope: Scope, default: cabc.Iterable[Callback] = ()
     ) -> list[Callback]:
         """Return the scope's list, made of `default` where there is none."""

@@ -29,5 +29,7 @@ class lazy(t.Generic[T]):  # noqa: N801  # reads as a decorator, like `property`
         if instance is None:
             return self
         value = self._derive(instance)
-        setattr(instance, self._name, value)  # not by `__dict__`, which 3.11 has to make
+        setattr(
+            instance, self._name, value
+        )  # not by `__dict__`, which 3.11 has to make
         return value

@@ -49,10 +49,9 @@ _METHODS: t.Final = frozenset(
 #: Converters of Werkzeug's own that do more than to hand on the string.
 _PURE: t.Final = (IntegerConverter, FloatConverter, UUIDConverter)
 
-#: PERF: what stands in for the patterns of plain `<x>`, `<int:x>` and `<path:x>`, by
-#: pattern and whether it takes all that is left: 0.04 us instead of 0.2 us, and for
-#: paths a time that does not grow tenfold with their length. Any other pattern is
-#: used as it is.
+#: What stands in for the patterns of plain `<x>`, `<int:x>` and `<path:x>`, by pattern
+#: and whether it takes all that is left. Any other pattern is used as it is.
+#: PERF: 0.04 us instead of 0.2 us; a path of 70 characters 0.14 us instead of 0.7 us.
 _TESTS: dict[tuple[str, bool], t.Callable[[str], t.Any]] = {
     (r"(?P<__werkzeug_0>[^/]{1,})\Z", False): bool,
     (r"(?P<__werkzeug_0>\d+)\Z", False): str.isdecimal,
@@ -99,18 +98,16 @@ class Matcher:
         if tree is None:
             tree = self._grow(domain)
         # PERF: no search for a URL without variables, 0.2 us instead of 0.6 us.
-        answer = tree.paths.get(path, _NO_ENDS).get(method)
-        if answer is not None:
-            return answer(()) or None
-        if path[:1] != "/" or "//" in path:
-            return None
+        ends = tree.paths.get(path)
+        if ends is not None and method in ends:
+            return ends[method](()) or None
+        # PERF: a search from the root follows the static steps first, and turns back
+        # at the last of them first. So begin there: 0.6 us instead of 0.9 us.
         head, _, tail = path.rpartition("/")
         node = tree.nodes.get(head)
         try:
-            # PERF: where all but the last segment is static, the search would try
-            # its ways first: start there, 0.6 us instead of 0.9 us.
             found = None if node is None else _search(node, tail, method, ())
-            if found is None:
+            if found is None and path[:1] == "/" and "//" not in path:
                 found = _search(tree.root, path[1:], method, ())
         except ValueError:  # a converter refused, which ends Werkzeug's search, too
             return None
@@ -165,7 +162,6 @@ class _Tree:
         self.root = _Node({})
 
 
-_NO_ENDS: Ends = {}
 _NO_TREE: t.Final = _Tree()
 
 
@@ -213,7 +209,6 @@ class _Copier:
 
     def copy(self, state: State, path: str | None) -> _Node:
         """Copy a state and all below it; the path is None below a variable."""
-        tree = self._tree
         node = _Node(self._ends(state))
         for part, below in state.static.items():
             if part:  # an empty one is a last one, see below
@@ -227,13 +222,18 @@ class _Copier:
         if slash.ends:
             node.static[""] = slash
         if path is not None:
-            tree.paths[path] = node.ends
-            tree.paths[f"{path}/"] = slash.ends
-            if not path:
-                tree.root = node
-            elif node.ways:
-                tree.nodes[path] = node
+            self._list(node, path)
         return node
+
+    def _list(self, node: _Node, path: str) -> None:
+        """Note a place that is reached without variables."""
+        for there, place in ((path, node), (f"{path}/", node.static.get(""))):
+            if place is not None and place.ends:
+                self._tree.paths[there] = place.ends
+        if not path:
+            self._tree.root = node
+        elif node.ways:
+            self._tree.nodes[path] = node
 
     def _ends(self, state: State) -> Ends:
         """Collect the answers where a URL ends, with those a slash away."""
@@ -292,11 +292,12 @@ def _prepare(rule: Rule, items: list[tuple[str, Conversion]]) -> Answer:
     if len(items) == 1 and not defaults:
         [(name, convert)] = items
         return lambda values: (rule, {name: convert(values[0])})
+    places = [(name, convert, place) for place, (name, convert) in enumerate(items)]
 
     def answer(values: tuple[str, ...]) -> Match:
         args: dict[str, t.Any] = {}
-        for (name, convert), value in zip(items, values, strict=True):
-            args[name] = convert(value)
+        for name, convert, place in places:
+            args[name] = convert(values[place])
         args.update(defaults)
         return rule, args
 

@@ -13,11 +13,11 @@ from . import _state
 
 if t.TYPE_CHECKING:
     from . import typing as ft
-    from ._protocols import Application
+    from ._protocols import Responding
     from .wrappers import Response
 
 
-def make_response(app: Application, rv: ft.ResponseReturnValue) -> Response:
+def make_response(app: Responding, rv: ft.ResponseReturnValue) -> Response:
     """Convert the value that a view returned to a response.
 
     Args:
@@ -40,7 +40,7 @@ def make_response(app: Application, rv: ft.ResponseReturnValue) -> Response:
         response = app.json.response(rv)
         return response
     if isinstance(rv, tuple):
-        return _from_tuple(app, rv)
+        return _from_tuple(app, t.cast("tuple[t.Any, ...]", rv))
     return _from_value(app, rv)
 
 
@@ -49,14 +49,15 @@ def _endpoint() -> str | None:
     return None if ctx is None else t.cast("str | None", ctx.request.endpoint)
 
 
-def _from_tuple(app: Application, rv: tuple[t.Any, ...]) -> Response:
-    status = headers = None
+def _from_tuple(app: Responding, rv: tuple[t.Any, ...]) -> Response:
+    status: t.Any = None
+    headers: t.Any = None
     if len(rv) == 3:
         body, status, headers = rv
     elif len(rv) == 2:
         body, second = rv
         if isinstance(second, (Headers, dict, tuple, list)):
-            headers = second
+            headers = t.cast("t.Any", second)
         else:
             status = second
     else:
@@ -67,15 +68,12 @@ def _from_tuple(app: Application, rv: tuple[t.Any, ...]) -> Response:
         )
     if body is None:
         raise _returned_none()
-    if isinstance(body, (str, bytes, bytearray)) or isinstance(body, cabc.Iterator):
+    if isinstance(body, (str, bytes, bytearray, cabc.Iterator)):
         response = app.response_class(body, status=status, headers=headers)
         return t.cast("Response", response)
     response = _from_value(app, body)
     if status is not None:
-        if isinstance(status, (str, bytes, bytearray)):
-            response.status = status
-        else:
-            response.status_code = status
+        response.status = status
     if headers:
         response.headers.update(headers)
     return response
@@ -88,7 +86,7 @@ def _returned_none() -> TypeError:
     )
 
 
-def _from_value(app: Application, rv: t.Any) -> Response:
+def _from_value(app: Responding, rv: t.Any) -> Response:
     if rv is None:
         raise _returned_none()
     response_class = app.response_class

@@ -27,8 +27,6 @@ from .helpers import get_root_path
 from .helpers import send_from_directory
 
 if t.TYPE_CHECKING:
-    import collections.abc as cabc
-
     from jinja2.loaders import BaseLoader
 
     from . import typing as ft
@@ -68,7 +66,7 @@ def _endpoint_from_view_func(view_func: t.Callable[..., t.Any]) -> str:
 class Scaffold:
     """The declaring side that `Erlen` and `Blueprint` share."""
 
-    name: str
+    name: t.Any  # a str; the application derives it, a blueprint is given it
     _static_folder: str | None = None
     _static_url_path: str | None = None
 
@@ -211,8 +209,8 @@ class Scaffold:
             )
         path = os.path.join(self.root_path, resource)
         if mode == "rb":
-            return open(path, mode)  # noqa: SIM115  # the caller closes it
-        return open(path, mode, encoding=encoding or "utf-8")  # noqa: SIM115  # ditto
+            return open(path, mode)  # the caller closes it
+        return open(path, mode, encoding=encoding or "utf-8")
 
     @cached_property
     def jinja_loader(self) -> BaseLoader | None:
@@ -342,7 +340,9 @@ class Scaffold:
     # Errors
 
     @setupmethod
-    def errorhandler(self, code_or_exception: type[Exception] | int) -> t.Callable[[F], F]:
+    def errorhandler(
+        self, code_or_exception: type[Exception] | int
+    ) -> t.Callable[[F], F]:
         """Answer an HTTP error code or an exception class with a function."""
 
         def decorator(f: F) -> F:

@@ -47,15 +47,14 @@ _current = _state.current
 #: "Not given", where None means "no exception".
 _UNSET: t.Any = object()
 
+
 class Serving(App):
     """What an application does with a request, step by step."""
 
     # Before the first request
 
-    @property
-    def _overridden(self) -> frozenset[str]:
-        """The steps that this application replaces."""
-        raise NotImplementedError
+    #: The steps that this application replaces, a frozenset; the whole one knows.
+    _overridden: t.Any
 
     @lazy
     def _binds_each_request(self) -> bool:
@@ -329,7 +328,7 @@ class Serving(App):
             from_error_handler: Log what fails from here on; the error page
                 is sent all the same.
         """
-        response = self.make_response(rv)  # type: ignore[arg-type]  # HTTP errors are WSGI callables
+        response = self.make_response(rv)
         try:
             response = self.process_response(response)
             if request_finished.receivers:
@@ -357,13 +356,13 @@ class Serving(App):
         if session is None:
             # PERF: nobody asked for the session; a sent cookie may need its date.
             if "HTTP_COOKIE" not in ctx.request.environ or not interface.needs_refresh(
-                self,  # type: ignore[arg-type]
+                self,
                 ctx.request,
             ):
                 return response
             session = ctx._open_session()
         if not interface.is_null_session(session):
-            interface.save_session(self, session, response)  # type: ignore[arg-type]
+            interface.save_session(self, session, response)
         return response
 
     # The end

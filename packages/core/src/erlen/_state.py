@@ -18,7 +18,9 @@ if t.TYPE_CHECKING:
 
 T = t.TypeVar("T")
 
-Frame = tuple[t.Optional["AppContextLike"], t.Optional["RequestContextLike"]]
+# (AppContextLike | None, RequestContextLike | None); the classes that are put
+# there have more, and whoever pushes them knows which.
+Frame = tuple[t.Any, t.Any]
 
 current: ContextVar[Frame] = ContextVar("erlen.current", default=(None, None))
 
@@ -60,7 +62,7 @@ def app_context(name: str) -> AppContextLike:
     ctx = current.get()[0]
     if ctx is None:
         raise outside_app(name)
-    return ctx
+    return t.cast("AppContextLike", ctx)
 
 
 def request_context(name: str) -> RequestContextLike:
@@ -75,7 +77,7 @@ def request_context(name: str) -> RequestContextLike:
     ctx = current.get()[1]
     if ctx is None:
         raise outside_request(name)
-    return ctx
+    return t.cast("RequestContextLike", ctx)
 
 
 class _FrameView(t.Generic[T]):
@@ -100,7 +102,7 @@ class _FrameView(t.Generic[T]):
         """Put `value` in force and return the token for `reset`."""
         frame: list[t.Any] = list(current.get())
         frame[self._index] = value
-        return current.set(t.cast("Frame", tuple(frame)))
+        return current.set((frame[0], frame[1]))
 
     def reset(self, token: Token[Frame]) -> None:
         """Put back what was in force before the `set` that gave `token`."""

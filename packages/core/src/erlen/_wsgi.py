@@ -12,11 +12,11 @@ if t.TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
     from _typeshed.wsgi import WSGIEnvironment
 
-    from ._serving import Serving
+    from ._protocols import Door
 
 
 def wsgi_app(
-    self: Serving, environ: WSGIEnvironment, start_response: StartResponse
+    self: Door, environ: WSGIEnvironment, start_response: StartResponse
 ) -> cabc.Iterable[bytes]:
     """Serve one request, as a WSGI application; middleware wraps this.
 

@@ -16,6 +16,7 @@ from werkzeug.routing import BuildError
 from . import _proxies
 from . import _state
 from . import _wsgi
+from ._forwarded import trust_proxies
 from ._lazy import lazy
 from ._serving import Serving
 from .ctx import AppContext
@@ -36,12 +37,19 @@ if t.TYPE_CHECKING:
 _current = _state.current
 
 #: The steps of a request that an application may replace.
-STEPS = frozenset((
-    *("wsgi_app", "full_dispatch_request", "preprocess_request", "dispatch_request"),
-    *("finalize_request", "process_response", "make_response", "handle_exception"),
-    *("handle_user_exception", "handle_http_exception", "ensure_sync"),
-    *("create_url_adapter", "do_teardown_request", "do_teardown_appcontext"),
-))
+STEPS = frozenset(
+    (
+        *(
+            "wsgi_app",
+            "full_dispatch_request",
+            "preprocess_request",
+            "dispatch_request",
+        ),
+        *("finalize_request", "process_response", "make_response", "handle_exception"),
+        *("handle_user_exception", "handle_http_exception", "ensure_sync"),
+        *("create_url_adapter", "do_teardown_request", "do_teardown_appcontext"),
+    )
+)
 
 
 class Erlen(Serving):
@@ -170,11 +178,13 @@ class Erlen(Serving):
 
     def app_context(self) -> AppContext:
         """Make an application context, to be entered by `with`."""
-        return AppContext(self)  # type: ignore[arg-type]  # wider attributes
+        return AppContext(self)
 
     def request_context(self, environ: WSGIEnvironment) -> RequestContext:
         """Make the context of a request, to be entered by `with`."""
-        return RequestContext(self, environ)  # type: ignore[arg-type]  # wider attributes
+        if self.config["PROXY_HOPS"]:
+            trust_proxies(environ, self.config["PROXY_HOPS"])
+        return RequestContext(self, environ)
 
     def test_request_context(self, *args: t.Any, **kwargs: t.Any) -> RequestContext:
         """Make the context of a request that a test describes.
@@ -185,7 +195,8 @@ class Erlen(Serving):
         """
         from .testing import EnvironBuilder
 
-        builder = EnvironBuilder(self, *args, **kwargs)  # type: ignore[arg-type]  # wider attributes
+        app: t.Any = self
+        builder = EnvironBuilder(app, *args, **kwargs)
         try:
             return self.request_context(builder.get_environ())
         finally:
@@ -271,17 +282,12 @@ class Erlen(Serving):
             raise ValueError("When specifying '_scheme', '_external' must be True.")
         self.inject_url_defaults(endpoint, values)
         try:
-            url = adapter.build(  # type: ignore[union-attr]  # None only if overridden so
-                endpoint,
-                values,
-                method=_method,
-                url_scheme=_scheme,
-                force_external=_external,
+            url: str = adapter.build(
+                endpoint, values, _method, _external, True, _scheme
             )
         except BuildError as exc:
-            values.update(
-                _anchor=_anchor, _method=_method, _scheme=_scheme, _external=_external
-            )
+            values |= {"_anchor": _anchor, "_method": _method}
+            values |= {"_scheme": _scheme, "_external": _external}
             return self.handle_url_build_error(exc, endpoint, values)
         if _anchor is not None:
             url = f"{url}#{quote(_anchor, safe='%!#$&()*+,/:;=?@')}"
@@ -362,8 +368,8 @@ class Erlen(Serving):
         """
         path = os.path.join(self.instance_path, resource)
         if "b" in mode:
-            return open(path, mode)  # noqa: SIM115  # the caller closes it
-        return open(path, mode, encoding=encoding)  # noqa: SIM115  # ditto
+            return open(path, mode)  # the caller closes it
+        return open(path, mode, encoding=encoding)
 
     # What people run
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import typing as t
-from collections import defaultdict
 
 from ._scaffold import Scaffold
 from ._scaffold import _endpoint_from_view_func
@@ -95,6 +94,7 @@ class BlueprintSetupState:
 class Blueprint(Scaffold):
     """Routes, hooks, templates and commands that an application registers."""
 
+    name: str
     _got_registered_once = False
 
     def __init__(
@@ -337,9 +337,7 @@ class Blueprint(Scaffold):
         return f
 
     @setupmethod
-    def app_errorhandler(
-        self, code: type[Exception] | int
-    ) -> t.Callable[[F], F]:
+    def app_errorhandler(self, code: type[Exception] | int) -> t.Callable[[F], F]:
         """Answer an error of the whole application."""
 
         def decorator(f: F) -> F:

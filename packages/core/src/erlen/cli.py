@@ -146,6 +146,9 @@ _debug_option = functools.partial(
 
 # The group
 
+#: Where click's context has the application whose command was found.
+_APP = "erlen.cli.app"
+
 
 class ErlenGroup(AppGroup):
     """A group that knows the application: its commands and those of plugins.
@@ -255,18 +258,19 @@ class ErlenGroup(AppGroup):
             exc.show()
             click.echo(err=True)
             return None
-        return t.cast("click.Command | None", app.cli.get_command(ctx, name))
+        command: click.Command | None = app.cli.get_command(ctx, name)
+        ctx.meta[_APP] = command and app
+        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that is called, and push the context for its options."""
         name, command, args = super().resolve_command(ctx, args)
-        if command is not None and name not in self.commands:
-            app = _script_info(ctx).load_app()
-            app_ctx = _state.current.get()[0]
-            if app_ctx is None or app_ctx.app is not app:
-                ctx.with_resource(app.app_context())
+        app = ctx.meta.get(_APP)
+        app_ctx = _state.current.get()[0]
+        if app is not None and (app_ctx is None or app_ctx.app is not app):
+            ctx.with_resource(app.app_context())
         return name, command, args
 
     @functools.cached_property
@@ -421,7 +425,7 @@ def _failing_app(error: BaseException) -> WSGIApplication:
     tb = error.__traceback__
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> t.NoReturn:
-        raise error.with_traceback(tb) from None
+        raise error.with_traceback(tb)
 
     return app
 

@@ -31,7 +31,6 @@ if t.TYPE_CHECKING:
 
     from . import typing as ft
     from ._hooks import Plan
-    from ._protocols import Application
     from .sessions import SessionMixin
     from .wrappers import Request
 
@@ -78,7 +77,9 @@ class _AppCtxGlobals:
 
     def __repr__(self) -> str:
         ctx = _current.get()[0]
-        return object.__repr__(self) if ctx is None else f"<erlen.g of {ctx.app.name!r}>"
+        return (
+            object.__repr__(self) if ctx is None else f"<erlen.g of {ctx.app.name!r}>"
+        )
 
 
 class _Context:
@@ -118,8 +119,9 @@ class _Context:
 class AppContext(_Context):
     """What `current_app` and `g` point to while it is pushed."""
 
-    def __init__(self, app: Application) -> None:
-        self.app = app
+    def __init__(self, app: t.Any) -> None:
+        #: The application; typed Any, because its class stands above.
+        self.app: t.Any = app
 
     @lazy
     def g(self) -> t.Any:
@@ -129,7 +131,8 @@ class AppContext(_Context):
     @lazy
     def url_adapter(self) -> MapAdapter | None:
         """Builds URLs outside requests; None where SERVER_NAME is not set."""
-        return self.app.create_url_adapter(None)
+        adapter: MapAdapter | None = self.app.create_url_adapter(None)
+        return adapter
 
     def push(self) -> None:
         """Put this context in force."""
@@ -137,7 +140,7 @@ class AppContext(_Context):
         self._pushes = (frame[0], self._pushes)
         _current.set((self, frame[1]))
         if appcontext_pushed.receivers:
-            app: t.Any = self.app
+            app = self.app
             appcontext_pushed.send(app, _async_wrapper=app.ensure_sync)
 
     def pop(self, exc: BaseException | None = _UNSET) -> None:
@@ -156,7 +159,7 @@ class AppContext(_Context):
             raise AssertionError(
                 f"Popped wrong app context. ({innermost!r} instead of {self!r})"
             )
-        app: t.Any = self.app
+        app = self.app
         try:
             if pushes[1] is None and not self._holds:
                 app.do_teardown_appcontext(sys.exc_info()[1] if exc is _UNSET else exc)
@@ -185,7 +188,7 @@ class RequestContext(_Context):
 
     def __init__(
         self,
-        app: Application,
+        app: t.Any,
         environ: WSGIEnvironment,
         request: Request | None = None,
         session: SessionMixin | None = None,
@@ -198,8 +201,9 @@ class RequestContext(_Context):
             request: The request, where it exists already.
             session: The session, where it is open already.
         """
-        self.app = app
-        self.request: t.Any = app.request_class(environ) if request is None else request
+        #: The application; typed Any, because its class stands above.
+        self.app: t.Any = app
+        self.request: Request = request or app.request_class(environ)
         self._session: t.Any = session
         self._after_request_functions: list[ft.AfterRequestCallable[t.Any]] = []
 
@@ -213,18 +217,20 @@ class RequestContext(_Context):
     @lazy
     def url_adapter(self) -> MapAdapter | None:
         """Matches and builds URLs for this request's host and path."""
+        app = self.app
+        adapter: MapAdapter | None
         try:
-            return self.app.create_url_adapter(self.request)
+            adapter = app.create_url_adapter(self.request)
         except HTTPException as exc:
             # A refused host is answered by an error page, and that page may
             # build URLs too; they must not carry the client's idea of a host.
             self._host_error = exc
-            app = self.app
-            return app.url_map.bind(
+            adapter = app.url_map.bind(
                 app.config["SERVER_NAME"] or "localhost",
                 script_name=self.request.root_path,
                 url_scheme=self.request.scheme,
             )
+        return adapter
 
     @lazy
     def _plan(self) -> Plan:
@@ -266,7 +272,7 @@ class RequestContext(_Context):
 
     def push(self) -> None:
         """Put this context in force, open an eager session, match the URL."""
-        app: t.Any = self.app
+        app = self.app
         app_ctx, previous = _current.get()
         self._pushes = (previous, self._pushes)
         if app_ctx is None or app_ctx.app is not app:
@@ -318,11 +324,13 @@ class RequestContext(_Context):
                 raise NotFound
             if not app._binds_each_request:
                 app._hosts.add(request.environ.get("HTTP_HOST"))
-            rule, request.view_args = adapter.match(return_rule=True)
+            rule, args = adapter.match(return_rule=True)
         except HTTPException as exc:
             request.routing_exception = exc
+            request._needs_close = True
         else:
             request.url_rule = rule
+            request.view_args = t.cast("dict[str, t.Any]", args)
             endpoint = rule.endpoint
             self._plan = app._plans.get(endpoint) or app._make_plan(endpoint)
 
@@ -361,7 +369,10 @@ class RequestContext(_Context):
         ):
             own._pushes = self._app_ctx = None
             _current.set((None, previous))
-            self._close_request()
+            request = self.request
+            request.environ.pop("werkzeug.request", None)  # it is in its own environ
+            if request._needs_close:
+                self._close_request()
         else:
             self._leave(previous, sys.exc_info()[1] if exc is _UNSET else exc)
 
@@ -385,14 +396,12 @@ class RequestContext(_Context):
             self._close_request()
 
     def _close_request(self) -> None:
+        """Close files, and leave nothing that only the collector could free."""
         request = self.request
-        if request._form_loaded or not request._plain_close:
-            request.close()
-        # Nothing may need the collector: the request is in its own environ, and
-        # in the frames of the error that it keeps.
+        request.close()
         request.environ.pop("werkzeug.request", None)
         if request.routing_exception is not None:
-            request.routing_exception.__traceback__ = None
+            request.routing_exception.__traceback__ = None  # its frames have us
 
     def hold(self) -> None:
         """Keep this context from being torn down, for a body still to be sent."""

@@ -274,8 +274,8 @@ def _checked(app: WSGIApplication) -> WSGIApplication:
 
     The standard validator refuses `wsgi.input.read()` without a size, which every
     server allows and Werkzeug does, so the size is filled in. It also complains
-    about a body that nobody closed; a server closes it after the last chunk or when
-    the client leaves, and so does this.
+    about a body that nobody closed; every server closes it in the end, and so does
+    this.
     """
 
     def inner(

@@ -28,6 +28,7 @@ from .debughelpers import attach_enctype_error_multidict
 
 if t.TYPE_CHECKING:
     import collections.abc as cabc
+
     from _typeshed.wsgi import StartResponse
     from _typeshed.wsgi import WSGIEnvironment
     from werkzeug.routing import Rule
@@ -118,11 +119,8 @@ class Request(RequestBase):
 
     shallow = False
 
-    # Whether closing means no more than Werkzeug's closing of uploaded files.
-    _plain_close: t.ClassVar[bool] = True
-
-    # Whether there may be uploaded files to close.
-    _form_loaded = False
+    # Whether closing does anything: files were uploaded, or a subclass closes more.
+    _needs_close = False
 
     _max_content_length: int | None = None
     _max_form_memory_size: int | None = None
@@ -153,7 +151,7 @@ class Request(RequestBase):
         """
         # PERF: Werkzeug's own constructor derives nine values, 1.1 us.
         self.environ = environ
-        self.method = environ.get("REQUEST_METHOD", "GET").upper()
+        self.method: str = environ.get("REQUEST_METHOD", "GET").upper()
         if shallow:
             self.shallow = True
         elif populate_request:
@@ -161,7 +159,7 @@ class Request(RequestBase):
 
     def __init_subclass__(cls, **kwargs: t.Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._plain_close = cls.close is RequestBase.close
+        cls._needs_close = cls.close is not RequestBase.close
 
     @property
     def max_content_length(self) -> int | None:
@@ -174,7 +172,9 @@ class Request(RequestBase):
         return t.cast("int | None", _setting("MAX_CONTENT_LENGTH", None))
 
     @max_content_length.setter
-    def max_content_length(self, value: int | None) -> None:
+    def max_content_length(  # pyright: ignore[reportIncompatibleVariableOverride]  # a plain class attribute there
+        self, value: int | None
+    ) -> None:
         self._max_content_length = value
 
     @property
@@ -189,7 +189,9 @@ class Request(RequestBase):
         return t.cast("int | None", _setting("MAX_FORM_MEMORY_SIZE", default))
 
     @max_form_memory_size.setter
-    def max_form_memory_size(self, value: int | None) -> None:
+    def max_form_memory_size(  # pyright: ignore[reportIncompatibleVariableOverride]  # a plain class attribute there
+        self, value: int | None
+    ) -> None:
         self._max_form_memory_size = value
 
     @property  # type: ignore[override]  # Werkzeug has a plain class attribute
@@ -249,7 +251,7 @@ class Request(RequestBase):
         except RequestEntityTooLarge as exc:
             raise self._name_limit(exc) from None
 
-    def get_data(  # type: ignore[override]  # overloads of the base, one body
+    def get_data(
         self, cache: bool = True, as_text: bool = False, parse_form_data: bool = False
     ) -> t.Any:
         """Read the body whole.
@@ -268,9 +270,9 @@ class Request(RequestBase):
             raise self._name_limit(exc) from None
 
     def _load_form_data(self) -> None:
-        if self._form_loaded:
+        if "form" in self.__dict__:
             return
-        self._form_loaded = True
+        self._needs_close = True
         try:
             super()._load_form_data()
         except RequestEntityTooLarge as exc:
@@ -484,11 +486,12 @@ class Response(ResponseBase):
             and self._status_code not in _BODILESS
             and environ["REQUEST_METHOD"] != "HEAD"
         ):
-            fields = self._fields if self._status == "200 OK" else None
-            fields = fields or self._checked_fields()
-            if fields:
+            fields: t.Any = self._fields if self._status == "200 OK" else None
+            if fields is None:
+                fields = self._checked_fields()
+            if fields is not None:
                 start_response(self._status, [*fields])
-                return body  # type: ignore[no-any-return]  # a list of bytes
+                return body
         chunks, status, headers = self.get_wsgi_response(environ)
         for pair in (("status", status), *headers):
             if pair not in _clean:

@@ -1,0 +1,63 @@
+"""Layer 1: what trusted proxies say of the client, `PROXY_HOPS`.
+
+One setting instead of middleware made by hand, applied where a request's
+context is made, and so through every door.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+if t.TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
+    from _typeshed.wsgi import WSGIEnvironment
+
+_KINDS = ("for", "proto", "host", "port", "prefix")
+
+
+def trust_proxies(environ: WSGIEnvironment, hops: t.Any) -> None:
+    """Replace what the last proxy says by what the first trusted one says.
+
+    Args:
+        environ: The WSGI environ; it is changed, the values that the server
+            gave stay under `werkzeug.proxy_fix.orig`.
+        hops: The number of proxies in front, each of which sets
+            X-Forwarded-For, -Proto and -Host; or a mapping of `for`, `proto`,
+            `host`, `port` and `prefix` to such numbers.
+
+    Raises:
+        ValueError: `hops` is neither; the message names the setting.
+    """
+    if "werkzeug.proxy_fix.orig" not in environ:
+        ProxyFix(_nothing, **_counts(hops))(environ, _nothing_started)
+
+
+def _counts(hops: t.Any) -> dict[str, int]:
+    counts: dict[t.Any, t.Any] = {}
+    if isinstance(hops, int):
+        # Not port and prefix: proxies that do not set them pass a client's own on.
+        counts = {"for": hops, "proto": hops, "host": hops}
+    elif isinstance(hops, cabc.Mapping):
+        counts = {**t.cast("t.Any", hops)}
+    if not counts or not all(
+        kind in _KINDS and isinstance(count, int) and count >= 0
+        for kind, count in counts.items()
+    ):
+        raise ValueError(
+            "PROXY_HOPS is the number of trusted proxies in front, such as 1, or a"
+            f" mapping of {', '.join(_KINDS)} to such numbers, but not {hops!r}."
+        )
+    return {f"x_{kind}": counts.get(kind, 0) for kind in _KINDS}
+
+
+def _nothing(
+    environ: WSGIEnvironment, start_response: StartResponse
+) -> cabc.Iterable[bytes]:
+    return ()
+
+
+def _nothing_started(*args: t.Any) -> t.Any:
+    """Stand in for `start_response`, which nothing calls."""
