@@ -22,7 +22,7 @@ from werkzeug.utils import redirect as werkzeug_redirect
 from ._hooks import CallbackList
 from ._lazy import lazy
 from ._matcher import Matcher
-from ._routes import AcceptedHosts
+from ._routes import BoundHosts
 from ._routes import OwnedPrefixes
 from ._scaffold import Scaffold
 from ._scaffold import _endpoint_from_view_func
@@ -185,7 +185,7 @@ class App(Scaffold):
             list, {None: [_default_template_ctx_processor]}
         )
         self._got_first_request = False
-        self._hosts = AcceptedHosts()
+        self._hosts = BoundHosts()
         self._prefixes = OwnedPrefixes()
 
     def _check_setup_finished(self, f_name: str) -> None:

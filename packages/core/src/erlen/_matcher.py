@@ -249,11 +249,11 @@ class _Copier:
     def _slash_ends(self, state: State, ways: list[Way]) -> Ends:
         """Collect the answers where a URL ends with one slash more."""
         ends = self._ends(state.static[""]) if "" in state.static else {}
-        if any(test("") for test, _, _ in ways):  # `any('')` does
-            return dict.fromkeys(self._methods, _ask) | ends
+        # A variable that may be empty would be tried before these rules.
+        unsure = any(test("") for test, _, _ in ways)
         for rule in state.rules:
             if not rule.strict_slashes:
-                self._offer(ends, rule, self._answer(rule))
+                self._offer(ends, rule, _ask if unsure else self._answer(rule))
         return ends
 
     def _offer(self, ends: Ends, rule: Rule, answer: Answer) -> None:

@@ -7,20 +7,57 @@ ask it. What is kept here is what the answers of one request tell the next.
 from __future__ import annotations
 
 import re
+import typing as t
+
+if t.TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+    from werkzeug.routing import MapAdapter
 
 #: Hosts are the client's to choose, so the memory of them is bounded.
 _HOSTS = 256
 
+#: What an adapter depends on, besides the host and SERVER_NAME.
+_BOUND_TO = ("wsgi.url_scheme", "SCRIPT_NAME")
 
-class AcceptedHosts(set["str | None"]):
-    """The Host headers that passed a full bind: none of them is a bad host."""
 
-    def add(self, host: str | None) -> None:
-        """Remember a host; the absence of one is never remembered."""
-        if host is not None:
-            if len(self) >= _HOSTS:
-                self.clear()
-            super().add(host)
+class BoundHost:
+    """A host that passed a full bind, and the adapter that this made."""
+
+    __slots__ = ("_bound_to", "adapter")
+
+    def __init__(
+        self, environ: WSGIEnvironment, server_name: str | None, adapter: MapAdapter
+    ) -> None:
+        self.adapter = adapter
+        self._bound_to = (*map(environ.get, _BOUND_TO), server_name)
+
+    def serves(self, environ: WSGIEnvironment, server_name: str | None) -> bool:
+        """Say whether a bind of this environ would make the same adapter."""
+        return self._bound_to == (*map(environ.get, _BOUND_TO), server_name)
+
+
+class BoundHosts(dict["str | None", BoundHost]):
+    """The Host headers that passed a full bind, so none of them is a bad host."""
+
+    def keep(
+        self, environ: WSGIEnvironment, server_name: str | None, adapter: MapAdapter
+    ) -> None:
+        """Remember a host, if its requests can share an adapter.
+
+        They can where matching reads no more of it than the path that it is
+        given: not for WebSockets, and not where a function of the user's gets
+        the adapter, to compute a redirect.
+        """
+        host = environ.get("HTTP_HOST")
+        if (
+            host is None
+            or adapter.websocket
+            or any(callable(rule.redirect_to) for rule in adapter.map.iter_rules())
+        ):
+            return
+        if len(self) >= _HOSTS:
+            self.clear()
+        self[host] = BoundHost(environ, server_name, adapter)
 
 
 class OwnedPrefixes:

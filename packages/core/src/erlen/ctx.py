@@ -294,37 +294,47 @@ class RequestContext(_Context):
         app = self.app
         request = self.request
         environ = request.environ
-        found = None
         # PERF: a bind costs 7.2 us, and a host that passed one needs no other.
+        bound = app._hosts.get(environ.get("HTTP_HOST"))
         if (
-            environ.get("HTTP_HOST") in app._hosts
-            and app.config["TRUSTED_HOSTS"] is None
-            and "HTTP_UPGRADE" not in environ
+            bound is None
+            or app.config["TRUSTED_HOSTS"] is not None
+            or "HTTP_UPGRADE" in environ
         ):
-            path = environ.get("PATH_INFO") or ""
-            if not path.isascii():
-                path = decode_wsgi(path)
-            found = app._matcher.match("", path, request.method)
-        if found is None:
             self.match_request()
-        else:
+            return
+        path = environ.get("PATH_INFO") or ""
+        if not path.isascii():
+            path = decode_wsgi(path)
+        found = app._matcher.match("", path, request.method)
+        if found is not None:
             request.url_rule, request.view_args = found
             endpoint = found[0].endpoint
             self._plan = app._plans.get(endpoint) or app._make_plan(endpoint)
+        elif bound.serves(environ, app.config["SERVER_NAME"]):
+            query = decode_wsgi(environ.get("QUERY_STRING") or "")
+            self._ask(bound.adapter, path, query)
+        else:
+            self.match_request()
 
     def match_request(self) -> None:
         """Find the rule of this request by its adapter, or why there is none."""
         app = self.app
         request = self.request
+        adapter = self.url_adapter
+        if self._host_error is not None or adapter is None:
+            request.routing_exception = self._host_error or NotFound()
+            return
+        if not app._binds_each_request:
+            app._hosts.keep(request.environ, app.config["SERVER_NAME"], adapter)
+        self._ask(adapter, None, None)
+
+    def _ask(self, adapter: MapAdapter, path: str | None, query: str | None) -> None:
+        """Ask Werkzeug, which knows all about redirects and errors."""
+        app = self.app
+        request = self.request
         try:
-            adapter = self.url_adapter
-            if self._host_error is not None:
-                raise self._host_error
-            if adapter is None:
-                raise NotFound
-            if not app._binds_each_request:
-                app._hosts.add(request.environ.get("HTTP_HOST"))
-            rule, args = adapter.match(return_rule=True)
+            rule, args = adapter.match(path, request.method, True, query)
         except HTTPException as exc:
             request.routing_exception = exc
             request._needs_close = True

@@ -501,8 +501,11 @@ class Response(ResponseBase):
 
     def _checked_fields(self) -> list[tuple[str, str]] | None:
         """Return the headers if they can be sent as they are, else None."""
+        headers: t.Any = self.headers
+        if headers.__class__ is not Headers:  # assigned: a dict, for one
+            return None
         sized = False
-        fields = self.headers._list
+        fields: list[tuple[str, str]] = headers._list
         for pair in (("status", self._status), *fields):
             if pair not in _clean and not _check_header(pair):
                 return None
