@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import typing as t
+import weakref
 from collections import defaultdict
 from datetime import timedelta
 
@@ -26,6 +27,7 @@ from ._routes import BoundHosts
 from ._routes import OwnedPrefixes
 from ._scaffold import Scaffold
 from ._scaffold import _endpoint_from_view_func
+from ._scaffold import adding
 from ._scaffold import find_package
 from ._scaffold import setupmethod
 from .config import Config
@@ -162,7 +164,28 @@ class App(Scaffold):
         instance_relative_config: bool = False,
         root_path: str | None = None,
     ) -> None:
-        """Make an application; `Erlen` documents the arguments."""
+        """Make an application.
+
+        Args:
+            import_name: Usually `__name__`; its place is the root path.
+            static_url_path: URL prefix of the static files; by default the
+                folder's name.
+            static_folder: Folder of static files, below the root path.
+            static_host: The host of the static files under host matching.
+            host_matching: Match rules by host, from their `host=`.
+            subdomain_matching: Match rules by subdomain of `SERVER_NAME`.
+            template_folder: Folder of templates, below the root path.
+            instance_path: Absolute path of the instance folder; by default
+                found beside the package.
+            instance_relative_config: Configuration files are found from the
+                instance folder, not from the root path.
+            root_path: The root path, where the module cannot tell it.
+
+        Raises:
+            AssertionError: Host matching and a static folder need a static
+                host, and the other way round.
+            ValueError: `instance_path` is relative.
+        """
         super().__init__(
             import_name, static_folder, static_url_path, template_folder, root_path
         )
@@ -187,6 +210,27 @@ class App(Scaffold):
         self._got_first_request = False
         self._hosts = BoundHosts()
         self._prefixes = OwnedPrefixes()
+        if self.has_static_folder:
+            self._add_static_route(static_host, host_matching)
+
+    def _add_static_route(self, static_host: str | None, host_matching: bool) -> None:
+        if bool(static_host) != host_matching:
+            raise AssertionError(
+                "Invalid static_host/host_matching combination: under host matching the"
+                " static folder needs 'static_host=', and only there (or give"
+                " 'static_folder=None')."
+            )
+        ref = weakref.ref(self)  # the view must not keep the application alive
+
+        def send_static(**kwargs: t.Any) -> t.Any:
+            return ref().send_static_file(**kwargs)  # type: ignore[union-attr]  # it serves, so it lives
+
+        self.add_url_rule(
+            f"{self.static_url_path}/<path:filename>",
+            endpoint="static",
+            host=static_host,
+            view_func=send_static,
+        )
 
     def _check_setup_finished(self, f_name: str) -> None:
         if self._got_first_request:
@@ -281,12 +325,7 @@ class App(Scaffold):
     @setupmethod
     def template_filter(self, name: str | None = None) -> t.Callable[[F], F]:
         """Add the decorated function as a template filter."""
-
-        def decorator(f: F) -> F:
-            self.add_template_filter(f, name)
-            return f
-
-        return decorator
+        return adding(self.add_template_filter, name)
 
     @setupmethod
     def add_template_filter(
@@ -298,12 +337,7 @@ class App(Scaffold):
     @setupmethod
     def template_test(self, name: str | None = None) -> t.Callable[[F], F]:
         """Add the decorated function as a template test."""
-
-        def decorator(f: F) -> F:
-            self.add_template_test(f, name)
-            return f
-
-        return decorator
+        return adding(self.add_template_test, name)
 
     @setupmethod
     def add_template_test(
@@ -315,12 +349,7 @@ class App(Scaffold):
     @setupmethod
     def template_global(self, name: str | None = None) -> t.Callable[[F], F]:
         """Add the decorated function as a template global."""
-
-        def decorator(f: F) -> F:
-            self.add_template_global(f, name)
-            return f
-
-        return decorator
+        return adding(self.add_template_global, name)
 
     @setupmethod
     def add_template_global(

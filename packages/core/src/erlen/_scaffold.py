@@ -52,6 +52,18 @@ def setupmethod(f: F) -> F:
     return t.cast("F", checked)
 
 
+def adding(
+    add: t.Callable[[t.Any, str | None], None], name: str | None
+) -> t.Callable[[F], F]:
+    """Make a decorator that adds its function under a name."""
+
+    def decorator(f: F) -> F:
+        add(f, name)
+        return f
+
+    return decorator
+
+
 def _endpoint_from_view_func(view_func: t.Callable[..., t.Any]) -> str:
     """Name the endpoint of a view that was given none: its function's name."""
     name = getattr(view_func, "__name__", None)

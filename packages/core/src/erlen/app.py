@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import typing as t
-import weakref
 from urllib.parse import quote
 
 from werkzeug.routing import BuildError
@@ -67,75 +66,6 @@ class Erlen(Serving):
     app_ctx_globals_class = _AppCtxGlobals
     test_client_class: type[ErlenClient] | None = None
     test_cli_runner_class: type[ErlenCliRunner] | None = None
-
-    def __init__(
-        self,
-        import_name: str,
-        static_url_path: str | None = None,
-        static_folder: str | os.PathLike[str] | None = "static",
-        static_host: str | None = None,
-        host_matching: bool = False,
-        subdomain_matching: bool = False,
-        template_folder: str | os.PathLike[str] | None = "templates",
-        instance_path: str | None = None,
-        instance_relative_config: bool = False,
-        root_path: str | None = None,
-    ) -> None:
-        """Make an application.
-
-        Args:
-            import_name: Usually `__name__`; its place is the root path.
-            static_url_path: URL prefix of the static files; by default the
-                folder's name.
-            static_folder: Folder of static files, below the root path.
-            static_host: The host of the static files under host matching.
-            host_matching: Match rules by host, from their `host=`.
-            subdomain_matching: Match rules by subdomain of `SERVER_NAME`.
-            template_folder: Folder of templates, below the root path.
-            instance_path: Absolute path of the instance folder; by default
-                found beside the package.
-            instance_relative_config: Configuration files are found from the
-                instance folder, not from the root path.
-            root_path: The root path, where the module cannot tell it.
-
-        Raises:
-            AssertionError: Host matching and a static folder need a static
-                host, and the other way round.
-            ValueError: `instance_path` is relative.
-        """
-        super().__init__(
-            import_name,
-            static_url_path,
-            static_folder,
-            static_host,
-            host_matching,
-            subdomain_matching,
-            template_folder,
-            instance_path,
-            instance_relative_config,
-            root_path,
-        )
-        if self.has_static_folder:
-            self._add_static_route(static_host, host_matching)
-
-    def _add_static_route(self, static_host: str | None, host_matching: bool) -> None:
-        if bool(static_host) != host_matching:
-            raise AssertionError(
-                "Invalid static_host/host_matching combination: under host matching the"
-                " static folder needs 'static_host=', and only there (or give"
-                " 'static_folder=None')."
-            )
-        ref = weakref.ref(self)  # the view must not keep the application alive
-
-        def send_static(**kwargs: t.Any) -> t.Any:
-            return ref().send_static_file(**kwargs)  # type: ignore[union-attr]  # it serves, so it lives
-
-        self.add_url_rule(
-            f"{self.static_url_path}/<path:filename>",
-            endpoint="static",
-            host=static_host,
-            view_func=send_static,
-        )
 
     def __setattr__(self, name: str, value: t.Any) -> None:
         super().__setattr__(name, value)

@@ -11,6 +11,7 @@ import typing as t
 
 from ._scaffold import Scaffold
 from ._scaffold import _endpoint_from_view_func
+from ._scaffold import adding
 from ._scaffold import setupmethod
 
 if t.TYPE_CHECKING:
@@ -349,7 +350,7 @@ class Blueprint(Scaffold):
     @setupmethod
     def app_template_filter(self, name: str | None = None) -> t.Callable[[F], F]:
         """Add a template filter to the application."""
-        return self._template_decorator(self.add_app_template_filter, name)
+        return adding(self.add_app_template_filter, name)
 
     @setupmethod
     def add_app_template_filter(
@@ -361,7 +362,7 @@ class Blueprint(Scaffold):
     @setupmethod
     def app_template_test(self, name: str | None = None) -> t.Callable[[F], F]:
         """Add a template test to the application."""
-        return self._template_decorator(self.add_app_template_test, name)
+        return adding(self.add_app_template_test, name)
 
     @setupmethod
     def add_app_template_test(
@@ -373,7 +374,7 @@ class Blueprint(Scaffold):
     @setupmethod
     def app_template_global(self, name: str | None = None) -> t.Callable[[F], F]:
         """Add a template global to the application."""
-        return self._template_decorator(self.add_app_template_global, name)
+        return adding(self.add_app_template_global, name)
 
     @setupmethod
     def add_app_template_global(
@@ -381,16 +382,6 @@ class Blueprint(Scaffold):
     ) -> None:
         """Add a template global to the application, as a call."""
         self.record_once(lambda s: s.app.add_template_global(f, name))
-
-    @staticmethod
-    def _template_decorator(
-        add: t.Callable[[t.Any, str | None], None], name: str | None
-    ) -> t.Callable[[F], F]:
-        def decorator(f: F) -> F:
-            add(f, name)
-            return f
-
-        return decorator
 
 
 def _check_name(name: str) -> None:

@@ -306,6 +306,28 @@ class Request(RequestBase):
             f" configuration, or request.{name} for one view."
         )
 
+    def get_json(
+        self, force: bool = False, silent: bool = False, cache: bool = True
+    ) -> t.Any:
+        """Parse the body as JSON.
+
+        Args:
+            force: Whatever the content type is.
+            silent: Return None where the body is no JSON.
+            cache: Keep the result.
+
+        Raises:
+            BadRequest: 400, the body is no JSON, or nested too deeply.
+            UnsupportedMediaType: 415, the content type is not JSON's.
+        """
+        try:
+            return super().get_json(force, silent, cache)
+        except RecursionError:  # of a provider that does not make it a ValueError
+            if silent:
+                return None
+            error = ValueError("The JSON is nested too deeply to be read.")
+            return self.on_json_loading_failed(error)
+
     def on_json_loading_failed(self, e: ValueError | None) -> t.Any:
         """Answer a body that is no JSON, or has no JSON content type.
 
