@@ -42,7 +42,9 @@ def public_names(module: types.ModuleType) -> t.Iterator[str]:
     for name, value in vars(module).items():
         if not name.startswith("_") and not isinstance(value, types.ModuleType):
             home = getattr(value, "__module__", module.__name__)
-            if home == module.__name__ and not isinstance(value, t.TypeVar):
+            if home == module.__name__ and not isinstance(
+                value, t.TypeVar | t.ParamSpec
+            ):
                 yield name
 
 

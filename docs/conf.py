@@ -12,11 +12,9 @@ author = "Erlen contributors"
 copyright = "2026, Erlen contributors"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "_surface"]
 exclude_patterns = ["_build"]
-nitpicky = False
 
 html_theme = "furo"
 html_title = "Erlen"
-html_static_path = ["_static"]
 html_show_sphinx = False
 
 myst_enable_extensions = ["colon_fence", "deflist"]

@@ -39,15 +39,34 @@ def find_uv() -> str:
             private.parent.mkdir(parents=True)
             private.symlink_to(theirs)
         else:
-            oldest = ".".join(map(str, OLDEST_UV))
-            venv.create(TOOLS, with_pip=True)
-            pip = [str(TOOLS / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-            subprocess.check_call([*pip, f"uv>={oldest}"])
+            install_uv()
     return str(private)
+
+
+def install_uv() -> None:
+    """Put a private uv into `.tools`."""
+    tell("Installing uv into .tools")
+    try:
+        venv.create(TOOLS, with_pip=True)
+    except subprocess.CalledProcessError:
+        sys.exit(
+            "This Python makes no virtual environments. Install uv, or the package that"
+            " your system has for them (python3-venv on Debian and Ubuntu)."
+        )
+    oldest = ".".join(map(str, OLDEST_UV))
+    pip = [str(TOOLS / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+    subprocess.check_call([*pip, f"uv>={oldest}"])
+
+
+def tell(news: str) -> None:
+    """Say what takes its time, once."""
+    print(f"{news} ...", file=sys.stderr, flush=True)
 
 
 def sync(uv: str, arguments: list[str]) -> None:
     """Install all packages with all extras, on the Python that runs this."""
+    if not (ROOT / ".venv").exists():
+        tell("Installing Erlen into .venv")
     python = getattr(sys, "_base_executable", sys.executable)
     command = [uv, "sync", "--quiet", "--all-packages", "--all-extras"]
     # A virtual environment that happens to be active is not the workspace's.

@@ -9,7 +9,7 @@ from __future__ import annotations
 LAYERS = tuple(
     """
 typing signals config _protocols _lazy
-_state _proxies _forwarded debughelpers json.provider json json.tag _signing sessions \
+_state _proxies _body _forwarded debughelpers json.provider json json.tag _signing sessions \
 wrappers logging helpers _jinja templating
 _hooks _matcher _routes _commands views _scaffold blueprints _application
 ctx _responses _serving

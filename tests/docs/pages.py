@@ -21,6 +21,7 @@ _BLOCK = re.compile(
     r"(?P<fence>`{3,})(?P<language>[^\n`]*)\n(?P<text>.*?)^(?P=fence)$",
     re.DOTALL | re.MULTILINE,
 )
+_CONTINUES = re.compile(r"^<!-- continues: (?P<page>\S+) -->$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -39,3 +40,10 @@ def blocks(page: str) -> t.Iterator[Block]:
         line = page.count("\n", 0, match.start("text")) + 1
         language = match["language"].strip()
         yield Block(language, match["text"], line, match["reason"])
+
+
+def chapters(page: Path) -> list[Path]:
+    """Name the pages that lead to one, first to last, itself included."""
+    match = _CONTINUES.search(page.read_text(encoding="utf-8"))
+    before = [] if match is None else chapters(page.parent / match["page"])
+    return [*before, page]

@@ -1,29 +1,39 @@
 """Every code block of the pages runs, or says above itself why not.
 
 The `python` and `pycon` blocks of a page share one namespace, top to bottom, in a
-folder of their own; a block that starts with "# name.py" is saved there, too.
-Any other language needs a line above it: <!-- not run: the reason -->
+folder of their own; a block that starts with "# name.py" is saved there, too, and one
+that starts with "# folder/name.py" is left to be imported. Templates and SQL are saved
+and read. Any other language needs a line above it: <!-- not run: the reason -->
+A page with a line <!-- continues: other.md --> finds the files of that page. A block
+inside a comment is not shown, and runs, too.
 """
 
 from __future__ import annotations
 
 import doctest
+import importlib
 import json
 import re
+import sqlite3
 import sys
 import tomllib
+from contextlib import closing
 
+import jinja2
 import pytest
 from tests.docs.pages import PAGES
 from tests.docs.pages import ROOT
 from tests.docs.pages import Block
 from tests.docs.pages import blocks
+from tests.docs.pages import chapters
 
 DIRECTIVES = re.compile(r"\{[a-z:-]+\}")  # Sphinx's own, such as {toctree}
+# The name of a file, in a comment of Python, SQL or Jinja.
+FILE_NAME = re.compile(r"(?:#|--|\{#) ([\w/]+\.\w+)(?: #\})?\n")
 
 
 def save(block, folder):
-    name = re.match(r"# ([\w/]+\.\w+)$", block.text.partition("\n")[0])
+    name = FILE_NAME.match(block.text)
     if name:
         path = folder / name[1]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +43,9 @@ def save(block, folder):
 def run_python(block, page, names):
     # The line numbers of an error are those of the page.
     code = compile("\n" * (block.line - 1) + block.text, page, "exec")
-    exec(code, names)
+    name = FILE_NAME.match(block.text)
+    if not (name and "/" in name[1]):  # a module of a package is to be imported
+        exec(code, names)
 
 
 def run_session(block, page, names):
@@ -48,9 +60,16 @@ def run_session(block, page, names):
     assert result.failed == 0, "".join(report)
 
 
+def run_sql(block, page, names):
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(block.text)
+
+
 RUNNERS = {
     "python": run_python,
     "pycon": run_session,
+    "html+jinja": lambda block, *_: jinja2.Environment().parse(block.text),  # noqa: S701
+    "sql": run_sql,
     "toml": lambda block, *_: tomllib.loads(block.text),
     "json": lambda block, *_: json.loads(block.text),
 }
@@ -68,16 +87,26 @@ def run(block, page, names):
 def test_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    before = set(sys.modules)
-    names = {"__name__": "page"}
+    # A file that a page changes is read again, however quick the change was.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     # A page's Erlen(__name__) finds templates and static files in its folder.
     monkeypatch.setitem(sys.modules, "page", page_module(tmp_path))
-    for block in blocks(page.read_text(encoding="utf-8")):
-        save(block, tmp_path)
-        run(block, page.relative_to(ROOT), names)
-    for name in set(sys.modules) - before - {"page"}:
-        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
+    for chapter in chapters(page):
+        run_page(chapter, tmp_path)
+
+
+def run_page(page, folder):
+    before = set(sys.modules)
+    names = {"__name__": "page"}
+    try:
+        for block in blocks(page.read_text(encoding="utf-8")):
+            save(block, folder)
+            importlib.invalidate_caches()
+            run(block, page.relative_to(ROOT), names)
+    finally:
+        for name in set(sys.modules) - before:
+            if str(folder) in str(getattr(sys.modules[name], "__file__", "")):
+                del sys.modules[name]
 
 
 def page_module(folder):
@@ -105,3 +134,39 @@ def test_blocks_are_found_with_their_reasons():
 def test_a_wrong_session_fails():
     with pytest.raises(AssertionError, match="Expected"):
         run(Block("pycon", ">>> 1 + 1\n3\n", 1, None), "page", {})
+
+
+def test_a_page_continues_another(tmp_path):
+    for name, text in {
+        "one.md": "# One\n",
+        "two.md": "# Two\n\n<!-- continues: one.md -->\n",
+        "three.md": "<!-- continues: two.md -->\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+
+    assert [page.stem for page in chapters(tmp_path / "three.md")] == [
+        "one",
+        "two",
+        "three",
+    ]
+
+
+def test_files_are_saved(tmp_path):
+    for text in (
+        "# a/b.py\n1 / 0\n",
+        "{# t/x.html #}\n{{ x }}\n",
+        "-- s.sql\nSELECT 1;\n",
+    ):
+        save(Block("", text, 1, None), tmp_path)
+
+    assert (tmp_path / "t/x.html").read_text() == "{# t/x.html #}\n{{ x }}\n"
+    assert (tmp_path / "s.sql").is_file()
+    run(Block("python", (tmp_path / "a/b.py").read_text(), 1, None), "page", {})
+
+
+@pytest.mark.parametrize(
+    ("language", "text"), [("html+jinja", "{% if %}\n"), ("sql", "SELEKT 1;\n")]
+)
+def test_templates_and_sql_are_read(language, text):
+    with pytest.raises((jinja2.TemplateSyntaxError, sqlite3.OperationalError)):
+        run(Block(language, text, 1, None), "page", {})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 import subprocess
@@ -75,7 +76,9 @@ def test_a_package_is_complete(package):
     assert (
         f"packages/{package.name}/CHANGELOG.md" in (ROOT / "CHANGELOG.md").read_text()
     )
-    assert list(package.glob("src/*/py.typed"))
+    (typed,) = package.glob("src/*/py.typed")
+    module = importlib.import_module(typed.parent.name)
+    assert module.__version__ == project["version"]
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)

@@ -47,7 +47,8 @@ app.get("/page")(lambda: "a page")
 @app.cli.command("greet")
 @click.option("--name", default="nobody")
 @click.option("--word", multiple=True)
-def greet(name, word):
+@click.argument("others", nargs=-1)
+def greet(name, word, others):
     "Greet somebody."
     click.echo(f"{current_app.name} greets {name} {' '.join(word)}".rstrip())
 
@@ -379,6 +380,14 @@ def test_context_is_pushed_once_and_for_callbacks(app):
         output("look", obj=info)
     assert seen == [app.name] * 3
     assert len(torn_down) == 3
+
+
+def test_commands_of_a_subclass_need_no_application():
+    class Group(ErlenGroup):
+        def get_command(self, ctx, cmd_name):
+            return click.Command(cmd_name, callback=lambda: click.echo(cmd_name))
+
+    assert output("anything", group=Group()) == "anything\n"
 
 
 # Plugins

@@ -94,7 +94,7 @@ def compare(matcher, url_map, path, method="GET", domain=""):
     adapter = MapAdapter(url_map, host, "/", subdomain, "http", "/", "GET")
     try:
         slow = adapter.match(path, method, return_rule=True)
-    except (HTTPException, ValueError):
+    except (HTTPException, AssertionError, TypeError, ValueError):
         slow = None
     if quick is not None:
         assert slow is not None, (url_map, path, method, quick)
@@ -155,6 +155,8 @@ ANSWERED = [
     ([{"string": "/<x>/", "strict_slashes": False}], "/a", 0, {"x": "a"}),
     ([{"string": "/<x>", "strict_slashes": False}], "/a/", 0, {"x": "a"}),
     ([{"string": "/a", "strict_slashes": False}, "/a/"], "/a/", 1, {}),
+    (["/a/<any('', b):x>"], "/a/", 0, {"x": ""}),
+    (["/a/<any('', b):x>", "/a/"], "/a/", 1, {}),
     # Rules that do not take part.
     ([{"string": "/a", "websocket": True}, "/<x>"], "/a", 1, {"x": "a"}),
     ([{"string": "/a/", "websocket": True}, "/<x>"], "/a", 1, {"x": "a"}),
@@ -187,7 +189,8 @@ LEFT = [
     # A converter that refuses ends the search.
     (["/<int(max=3):x>", "/<y>"], "/5", NotFound),
     (["/<int(fixed_digits=3):x>", "/<y>"], "/5", NotFound),
-    (["/<int:x>", "/<y>"], "/" + "9" * 5000, NotFound),
+    # (Older versions of Werkzeug let the error of too many digits through.)
+    (["/<int:x>", "/<y>"], "/" + "9" * 5000, (NotFound, ValueError)),
     # Redirects.
     (["/"], "", RequestRedirect),
     (["/foo/", "/<x>"], "/foo", RequestRedirect),
@@ -214,7 +217,15 @@ LEFT = [
     (["/<x>"], "a", {"x": "a"}),
     (["/<path:x>"], "/a//b", {"x": "a//b"}),
     (["/<path:x>/"], "/a/b/", {"x": "a/b"}),
-    (["/a/<any('', b):x>"], "/a/", {"x": ""}),
+    (
+        [
+            {"string": "/a", "strict_slashes": False},
+            {"string": "/a/<any('', b):x>", "methods": ["PUT"]},
+            "/<y>/",
+        ],
+        "/a/",
+        {},
+    ),
     # Converters that the user wrote, and one that only looks like Werkzeug's.
     (["/<loud:x>", "/<y>"], "/b", {"x": "b"}),
     (["/<loud:x>", "/<path:y>"], "/a", NotFound),
@@ -440,20 +451,18 @@ def test_the_cost_does_not_grow_with_the_number_of_rules(small_and_large, path, 
 # Random rules and paths
 
 
-#: Kinds of variables, and values that they accept.
+#: Kinds of variables, and values that they accept; the plain ones first.
 KINDS = {
     "": ["a", "1", "ab", "é", "a b", "a\nb", "%2F", "|", "\n", "."],
     "int": ["1", "12", "007", "1٣"],
     "path": ["a", "a/b", "1/2/a", "a.b", "ab/", "1/"],
     "float": ["1.5", "01.50", "٣.5"],
-    "uuid": ["12345678-1234-5678-1234-56781234567a"],
+    "uuid": [ID],
     "string": ["b", "12"],
     "string(minlength=2)": ["ab", "12", "abc"],
     "string(maxlength=2)": ["a", "12"],
     "string(length=2)": ["ab", "12"],
-    "string(minlength=0)": ["", "a"],
     "any(a, b, 'a.b', '1')": ["a", "b", "a.b", "1"],
-    "any('', a)": ["", "a"],
     "int(min=2)": ["2", "12"],
     "int(max=11)": ["1", "2", "11"],
     "int(min=3, max=2)": ["1"],
@@ -461,17 +470,21 @@ KINDS = {
     "int(signed=True)": ["-1", "1"],
     "float(min=1.5)": ["1.5", "12.0"],
     "float(max=1.5, signed=True)": ["-1.5", "1.0"],
-    "loud": ["1", "b"],
     "hex": ["ab", "12", "1"],
+    "string(minlength=0)": ["", "a"],
+    "any('', a)": ["", "a"],
     "either": ["a/b", "1", "b/a"],
+    "loud": ["1", "b"],
     "odd": ["1", "12"],
 }
+PLAIN = [*KINDS].index("hex") + 1
 STATIC = ["a", "b", "ab", "1", "12", "é", "a b", "%41", "a.b", "-", "|", "a\\d", "\n"]
 ODD_VALUES = [
     *("", "/", "-1", "-1.5", "²", "..", "a//b", "1\n", "00", "1e3", "+1", "1_0", "A"),
     *("9" * 5000, "12345678-1234-5678-1234-56781234567g", "a/b/1", "2.25"),
 ]
-METHODS = ["GET", "GET", "GET", "POST", "HEAD", "OPTIONS", "PURGE", "get", "X", ""]
+COMMON = ["GET", "POST", "HEAD", "OPTIONS"]
+METHODS = [*["GET"] * 8, *COMMON, "PURGE", "get", "X", ""]
 OPTIONS = {
     "endpoint": ["x", "y", "z", "w"],
     "methods": [None] * 4 + [["GET"], ["GET"], ["POST"], ["GET", "POST"], ["PURGE"]],
@@ -482,6 +495,12 @@ OPTIONS = {
     "redirect_to": [None] * 14 + ["b"],
     "websocket": [False] * 14 + [True],
     "subdomain": [None] * 9 + ["", "api", "<sub>", "a//b"],
+}
+PLAIN_OPTIONS = OPTIONS | {
+    "defaults": [None],
+    "alias": [False],
+    "redirect_to": [None],
+    "subdomain": [None, None, "", "api"],
 }
 MAP_OPTIONS = {
     "strict_slashes": [True, True, False],
@@ -555,44 +574,52 @@ def make_path(random, pieces):
     return random.choice([path] * 12 + changes)
 
 
-def fuzz(random, rounds=8):
+def add_rules(random, url_map, pool, number, options):
+    """Add random rules to a map, and return their pieces."""
+    added = []
+    for _ in range(number):
+        pieces = make_rule(random, pool)
+        given = pick(random, options)
+        if given["websocket"]:
+            given["methods"] = None
+        try:
+            url_map.add(Rule(write_rule(pieces), host=given["subdomain"], **given))
+        except ValueError:  # a default that its converter refuses
+            continue
+        added.append(pieces)
+    return added
+
+
+def fuzz(random):
     """Compare both answers on a random map, a part of whose rules comes late.
+
+    On a map of plain rules, each plain URL has to be answered without Werkzeug.
 
     Returns:
         How many paths were asked, how many of them had a rule, and how many
         were answered without Werkzeug.
     """
+    plain = random.random() < 0.3
     url_map = make_map(**pick(random, MAP_OPTIONS))
     matcher = Matcher(url_map)
-    kinds = random.sample(list(KINDS), random.choice([1, 2, 3, 4]))
-    pool = [make_segment(random, kinds) for _ in range(random.choice([2, 3, 4, 5]))]
-    counts = [0, 0, 0]
+    kinds = random.sample([*KINDS][: PLAIN if plain else None], random.randint(1, 4))
+    pool = [make_segment(random, kinds) for _ in range(random.randint(2, 5))]
+    counts = collections.Counter()
     known = []
     for number in random.choice([[3], [6], [9], [3, 1], [1, 3], [1, 1, 1]]):
-        for _ in range(number):
-            pieces = make_rule(random, pool)
-            options = pick(random, OPTIONS)
-            if options["websocket"]:
-                options["methods"] = None
-            try:
-                url_map.add(
-                    Rule(write_rule(pieces), host=options["subdomain"], **options)
-                )
-            except ValueError:  # a default that its converter refuses
-                continue
-            known.append(pieces)
+        options = PLAIN_OPTIONS if plain else OPTIONS
+        known += add_rules(random, url_map, pool, number, options)
         if random.random() < 0.5:
             url_map.update()
-        for _ in range(rounds if known else 0):
+        for _ in range(8 if known else 0):
             path = make_path(random, random.choice(known))
-            domain = random.choice(
-                [url_map.default_subdomain] * 9 + ["api", "", "a", "z"]
-            )
+            domain = random.choice([url_map.default_subdomain] * 9 + [*"az", "api", ""])
             method = random.choice(METHODS)
             quick, slow = compare(matcher, url_map, path, method, domain)
-            counts[0] += 1
-            counts[1] += slow is not None
-            counts[2] += quick is not None
+            if plain and path[:1] == "/" and "//" not in path and method in COMMON:
+                slashed = any(p.suffixed for r in url_map._rules for p in r._parts)
+                assert slashed or (quick is None) == (slow is None), (url_map, path)
+            counts.update(asked=1, matched=slow is not None, quick=quick is not None)
     return counts
 
 
@@ -603,16 +630,14 @@ def fuzz_many(examples):
     @settings(max_examples=examples, database=None, deadline=None, derandomize=True)
     @given(st.randoms(use_true_random=True))
     def fuzz_one(random):
-        counts.update(
-            dict(zip(("asked", "matched", "quick"), fuzz(random), strict=True))
-        )
+        counts.update(fuzz(random))
 
     fuzz_one()
     return counts
 
 
 def test_no_answer_differs_from_werkzeugs():
-    counts = fuzz_many(200)
+    counts = fuzz_many(150)
     assert counts["quick"] > counts["matched"] / 3 > counts["asked"] / 20
 
 

@@ -6,6 +6,7 @@ is said before the first request. How requests are served is `_serving`'s.
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import typing as t
@@ -241,6 +242,11 @@ class App(Scaffold):
                 " before the application serves."
             )
 
+    def _forget_hosts(self) -> None:
+        """Decide anew which hosts can share an adapter."""
+        self._hosts.clear()
+        self.__dict__.pop("_binds_each_request", None)
+
     @lazy
     def _matcher(self) -> Matcher:
         """The fast way to ask `url_map`."""
@@ -430,6 +436,7 @@ class App(Scaffold):
         rule_obj = self.url_rule_class(rule, methods=allowed | required, **options)
         rule_obj.provide_automatic_options = automatic  # type: ignore[attr-defined]  # read at dispatch
         self.url_map.add(rule_obj)
+        self._forget_hosts()
         if view_func is not None:
             self.view_functions[endpoint] = view_func
 
@@ -442,7 +449,34 @@ class App(Scaffold):
         """
         return werkzeug_redirect(location, code, Response=self.response_class)
 
-    # Contexts and commands
+    # Callbacks, contexts and commands
+
+    def ensure_sync(self, func: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+        """Make a function callable from a WSGI worker; to be overridden.
+
+        Args:
+            func: An `async def` function is wrapped, any other returned.
+        """
+        if inspect.iscoroutinefunction(func):
+            return self.async_to_sync(func)
+        return func
+
+    def async_to_sync(
+        self, func: t.Callable[..., t.Coroutine[t.Any, t.Any, t.Any]]
+    ) -> t.Callable[..., t.Any]:
+        """Wrap an `async def` function so that it runs in an event loop.
+
+        Raises:
+            RuntimeError: asgiref is not installed.
+        """
+        try:
+            from asgiref.sync import async_to_sync
+        except ImportError:
+            raise RuntimeError(
+                "An 'async def' function needs asgiref under WSGI. Install Erlen with"
+                ' the async extra: pip install "erlen[async]"'
+            ) from None
+        return async_to_sync(func)
 
     @setupmethod
     def teardown_appcontext(self, f: F) -> F:

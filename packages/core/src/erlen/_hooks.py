@@ -20,8 +20,8 @@ class Plan:
     """What a request of one endpoint runs, each tuple in its order."""
 
     __slots__ = (
-        *("after", "before", "fresh", "preprocessors", "quiet"),
-        *("teardown", "teardown_app", "view"),
+        *("after", "before", "fresh", "preprocessors"),
+        *("quiet", "teardown", "view"),
     )
 
     def __init__(
@@ -31,16 +31,15 @@ class Plan:
         view: Callback | None,
         after: tuple[Callback, ...],
         teardown: tuple[Callback, ...],
-        teardown_app: tuple[Callback, ...],
+        quiet: bool,
     ) -> None:
         self.preprocessors = preprocessors
         self.before = before
         self.view = view
         self.after = after
         self.teardown = teardown
-        self.teardown_app = teardown_app
         #: Whether leaving the contexts calls nobody, signals aside.
-        self.quiet = not teardown and not teardown_app
+        self.quiet = quiet
         #: False once a table has changed; a request that goes on looks anew.
         self.fresh = True
 
@@ -48,8 +47,12 @@ class Plan:
 class Plans(dict[str | None, Plan]):
     """The plans built so far, by endpoint; None stands for "no rule matched"."""
 
+    #: How often the plans were dropped.
+    changes = 0
+
     def clear(self) -> None:
         """Drop all plans, also those that a running request holds."""
+        self.changes += 1
         for plan in list(self.values()):
             plan.fresh = False
         super().clear()
@@ -88,9 +91,12 @@ class CallbackTable(dict[Scope, list[Callback]]):
     A missing scope is made when it is read, as in a `defaultdict(list)`.
     """
 
-    def __init__(self, plans: Plans) -> None:
+    def __init__(
+        self, plans: Plans, given: cabc.Mapping[Scope, list[Callback]] | None = None
+    ) -> None:
         super().__init__()
         self._plans = plans
+        self.update(given or {})
 
     def __missing__(self, scope: Scope) -> list[Callback]:
         callbacks = CallbackList(self._plans)
@@ -114,6 +120,10 @@ class CallbackTable(dict[Scope, list[Callback]]):
         for scope, callbacks in dict(*args, **kwargs).items():
             self[scope] = callbacks
 
+    def __ior__(self, other: t.Any) -> t.Self:  # type: ignore[override,misc]  # dict's is overloaded
+        self.update(other)
+        return self
+
     def collect(self, scopes: cabc.Iterable[Scope]) -> tuple[Callback, ...]:
         """Flatten the callbacks of several scopes, in their order."""
         return tuple(f for scope in scopes for f in self.get(scope, ()))
@@ -130,8 +140,10 @@ for _name in ("__delitem__", "pop", "popitem", "clear"):
 class ViewTable(dict[str, Callback]):
     """View functions by endpoint."""
 
-    def __init__(self, plans: Plans) -> None:
-        super().__init__()
+    def __init__(
+        self, plans: Plans, given: cabc.Mapping[str, Callback] | None = None
+    ) -> None:
+        super().__init__(given or {})
         self._plans = plans
 
 
@@ -140,3 +152,16 @@ for _name in (
     *("pop", "popitem", "clear"),
 ):
     setattr(ViewTable, _name, _dropping(_name, dict))
+
+#: The attributes of an application that plans are made of, and what holds them.
+TABLES: t.Final[dict[str, t.Callable[[Plans, t.Any], t.Any]]] = {
+    "view_functions": ViewTable,
+    "teardown_appcontext_funcs": CallbackList,
+    **dict.fromkeys(
+        (
+            *("before_request_funcs", "after_request_funcs"),
+            *("teardown_request_funcs", "url_value_preprocessors"),
+        ),
+        CallbackTable,
+    ),
+}

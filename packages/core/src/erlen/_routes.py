@@ -42,18 +42,9 @@ class BoundHosts(dict["str | None", BoundHost]):
     def keep(
         self, environ: WSGIEnvironment, server_name: str | None, adapter: MapAdapter
     ) -> None:
-        """Remember a host, if its requests can share an adapter.
-
-        They can where matching reads no more of it than the path that it is
-        given: not for WebSockets, and not where a function of the user's gets
-        the adapter, to compute a redirect.
-        """
+        """Remember a host, unless it is asked for a WebSocket."""
         host = environ.get("HTTP_HOST")
-        if (
-            host is None
-            or adapter.websocket
-            or any(callable(rule.redirect_to) for rule in adapter.map.iter_rules())
-        ):
+        if host is None or adapter.websocket:
             return
         if len(self) >= _HOSTS:
             self.clear()

@@ -7,7 +7,6 @@ call them; `docs/how-it-works/request` lists the calls of a request.
 
 from __future__ import annotations
 
-import inspect
 import sys
 import typing as t
 
@@ -63,37 +62,13 @@ class Serving(App):
             self.url_map.host_matching
             or self.subdomain_matching
             or "create_url_adapter" in self._overridden
+            # A function of the user's gets the adapter, to compute a redirect.
+            or any(callable(rule.redirect_to) for rule in self.url_map.iter_rules())
         )
-
-    def ensure_sync(self, func: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
-        """Make a function callable from a WSGI worker; to be overridden.
-
-        Args:
-            func: An `async def` function is wrapped, any other returned.
-        """
-        if inspect.iscoroutinefunction(func):
-            return self.async_to_sync(func)
-        return func
-
-    def async_to_sync(
-        self, func: t.Callable[..., t.Coroutine[t.Any, t.Any, t.Any]]
-    ) -> t.Callable[..., t.Any]:
-        """Wrap an `async def` function so that it runs in an event loop.
-
-        Raises:
-            RuntimeError: asgiref is not installed.
-        """
-        try:
-            from asgiref.sync import async_to_sync
-        except ImportError:
-            raise RuntimeError(
-                "An 'async def' function needs asgiref under WSGI. Install Erlen with"
-                ' the async extra: pip install "erlen[async]"'
-            ) from None
-        return async_to_sync(func)
 
     def _make_plan(self, endpoint: str | None) -> Plan:
         """Flatten what an endpoint runs; kept until a table changes."""
+        changes = self._plans.changes
         names: list[str] = []
         if endpoint is not None and "." in endpoint:
             names = blueprint_path(endpoint.rpartition(".")[0])
@@ -107,17 +82,22 @@ class Serving(App):
             return t.cast("CallbackTable", getattr(self, name))
 
         view = None if endpoint is None else self.view_functions.get(endpoint)
+        teardown = ready(table("teardown_request_funcs").collect_reversed(outwards))
+        ends = {"do_teardown_request", "do_teardown_appcontext"}
         plan = Plan(
             table("url_value_preprocessors").collect(inwards),
             ready(table("before_request_funcs").collect(inwards)),
             None if view is None else self.ensure_sync(view),
             ready(table("after_request_funcs").collect_reversed(outwards)),
-            ready(table("teardown_request_funcs").collect_reversed(outwards)),
-            ready(reversed(self.teardown_appcontext_funcs)),
+            teardown,
+            quiet=not (
+                teardown or self.teardown_appcontext_funcs or self._overridden & ends
+            ),
         )
-        if self._overridden & {"do_teardown_request", "do_teardown_appcontext"}:
-            plan.quiet = False
-        self._plans[endpoint] = plan
+        if changes == self._plans.changes:
+            self._plans[endpoint] = plan
+        else:  # another thread changed a table meanwhile
+            plan.fresh = False
         return plan
 
     def _plan(self, ctx: t.Any) -> Plan:
@@ -141,7 +121,9 @@ class Serving(App):
                 rv = self.dispatch_request()
         except Exception as exc:  # noqa: BLE001  # whatever a view raises is handled
             rv = self.handle_user_exception(exc)
-        return self.finalize_request(rv)
+        response = self.finalize_request(rv)
+        rv = None  # an HTTP error is in its own frames: no cycle
+        return response
 
     def preprocess_request(self) -> ft.ResponseReturnValue | None:
         """Run the value preprocessors, then the before-request functions.
@@ -249,7 +231,10 @@ class Serving(App):
         request = _state.request_context("handle_user_exception").request
         handler = self._find_error_handler(e, self._error_blueprints(request))
         if handler is None:
-            raise e
+            try:
+                raise e
+            finally:
+                del e  # it has this frame: no cycle
         return t.cast("ft.ResponseReturnValue", self.ensure_sync(handler)(e))
 
     def trap_http_exception(self, e: Exception) -> bool:

@@ -16,6 +16,7 @@ from . import _proxies
 from . import _state
 from . import _wsgi
 from ._forwarded import trust_proxies
+from ._hooks import TABLES
 from ._lazy import lazy
 from ._serving import Serving
 from .ctx import AppContext
@@ -68,6 +69,10 @@ class Erlen(Serving):
     test_cli_runner_class: type[ErlenCliRunner] | None = None
 
     def __setattr__(self, name: str, value: t.Any) -> None:
+        table = TABLES.get(name)
+        if table is not None:
+            value = table(self._plans, value)
+            self._plans.clear()
         super().__setattr__(name, value)
         if name in STEPS:
             self._forget_steps()
@@ -79,10 +84,9 @@ class Erlen(Serving):
 
     def _forget_steps(self) -> None:
         """Decide anew what depends on which steps are replaced."""
-        for name in ("_overridden", "_binds_each_request"):
-            self.__dict__.pop(name, None)
+        self.__dict__.pop("_overridden", None)
         self._plans.clear()
-        self._hosts.clear()
+        self._forget_hosts()
 
     # The WSGI door
 
@@ -101,7 +105,7 @@ class Erlen(Serving):
         return frozenset(
             step
             for step in STEPS
-            if step in self.__dict__ or getattr(cls, step) is not getattr(Erlen, step)
+            if step in self.__dict__ or getattr(cls, step) is not _STEPS[step]
         )
 
     # Contexts
@@ -350,3 +354,7 @@ class Erlen(Serving):
 
         cls: t.Any = self.test_cli_runner_class or ErlenCliRunner
         return t.cast("ErlenCliRunner", cls(self, **kwargs))
+
+
+# As they are written here: a class that is patched has other ones.
+_STEPS = {step: getattr(Erlen, step) for step in STEPS}

@@ -324,6 +324,7 @@ class RequestContext(_Context):
         adapter = self.url_adapter
         if self._host_error is not None or adapter is None:
             request.routing_exception = self._host_error or NotFound()
+            request._needs_close = True
             return
         if not app._binds_each_request:
             app._hosts.keep(request.environ, app.config["SERVER_NAME"], adapter)
@@ -371,6 +372,7 @@ class RequestContext(_Context):
             plan.quiet
             and plan.fresh
             and own is not None
+            and own is app_ctx
             and own._pushes == (None, None)
             and not self._holds
             and not request_tearing_down.receivers
@@ -410,8 +412,9 @@ class RequestContext(_Context):
         request = self.request
         request.close()
         request.environ.pop("werkzeug.request", None)
-        if request.routing_exception is not None:
-            request.routing_exception.__traceback__ = None  # its frames have us
+        exc = request.routing_exception
+        if exc is not None:
+            exc.__traceback__ = exc.__context__ = None  # their frames have us
 
     def hold(self) -> None:
         """Keep this context from being torn down, for a body still to be sent."""

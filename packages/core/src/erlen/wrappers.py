@@ -19,10 +19,11 @@ from werkzeug.utils import cached_property
 from werkzeug.utils import get_content_type
 from werkzeug.wrappers import Request as RequestBase
 from werkzeug.wrappers import Response as ResponseBase
-from werkzeug.wsgi import get_input_stream
 
 from . import _state
 from . import json
+from ._body import name_limit
+from ._body import open_body
 from ._lazy import lazy
 from .debughelpers import attach_enctype_error_multidict
 
@@ -241,33 +242,7 @@ class Request(RequestBase):
             raise RuntimeError(
                 "This request was made with 'shallow=True' and does not read its body."
             )
-        environ = self.environ
-        if environ.get("CONTENT_LENGTH") and environ.get("wsgi.input_terminated"):
-            # A server's word that the input ends by itself does not tell a
-            # whole body from one cut short: count the bytes all the same.
-            environ = {k: v for k, v in environ.items() if k != "wsgi.input_terminated"}
-        try:
-            return get_input_stream(environ, max_content_length=self.max_content_length)
-        except RequestEntityTooLarge as exc:
-            raise self._name_limit(exc) from None
-
-    def get_data(
-        self, cache: bool = True, as_text: bool = False, parse_form_data: bool = False
-    ) -> t.Any:
-        """Read the body whole.
-
-        Args:
-            cache: Keep it, so that it can be read again.
-            as_text: Decode it as UTF-8.
-            parse_form_data: Parse a form first; its bytes are then gone.
-
-        Raises:
-            RequestEntityTooLarge: 413, as `stream`.
-        """
-        try:
-            return super().get_data(cache, as_text, parse_form_data)  # type: ignore[call-overload]  # ditto
-        except RequestEntityTooLarge as exc:
-            raise self._name_limit(exc) from None
+        return open_body(self.environ, self.max_content_length)
 
     def _load_form_data(self) -> None:
         if "form" in self.__dict__:
@@ -276,35 +251,13 @@ class Request(RequestBase):
         try:
             super()._load_form_data()
         except RequestEntityTooLarge as exc:
-            raise self._name_limit(exc) from None
+            raise name_limit(exc, self) from None
         if (
             _setting("DEBUG", False)
             and self.mimetype != "multipart/form-data"
             and not self.files
         ):
             attach_enctype_error_multidict(self)
-
-    def _name_limit(self, exc: RequestEntityTooLarge) -> RequestEntityTooLarge:
-        """Say which limit was met, if Werkzeug's error does not say so yet."""
-        if exc.description != RequestEntityTooLarge.description:
-            return exc
-        tb = exc.__traceback__
-        while tb is not None and tb.tb_next is not None:
-            tb = tb.tb_next
-        raiser = "" if tb is None else tb.tb_frame.f_code.co_name
-        if raiser == "next_event":
-            limit = f"more than {self.max_form_parts} parts"
-            name = "max_form_parts"
-        elif raiser in {"parse", "receive_data"}:
-            limit = f"a field of more than {self.max_form_memory_size} bytes"
-            name = "max_form_memory_size"
-        else:
-            limit = f"more than {self.max_content_length} bytes"
-            name = "max_content_length"
-        return RequestEntityTooLarge(
-            f"The request body has {limit}. The limit is {name.upper()} in the"
-            f" configuration, or request.{name} for one view."
-        )
 
     def get_json(
         self, force: bool = False, silent: bool = False, cache: bool = True
@@ -381,14 +334,6 @@ def _check_header(pair: tuple[str, str]) -> bool:
     return True
 
 
-def _new_headers(response: Response) -> Headers:
-    headers = Headers()
-    if response._fields is not None:
-        headers._list.extend(response._fields)
-        response._fields = None
-    return headers
-
-
 class Response(ResponseBase):
     """The response of a view; HTML unless it is told otherwise."""
 
@@ -401,16 +346,15 @@ class Response(ResponseBase):
     # What a plain response has, until somebody touches its headers: they are
     # then made of `_fields`. PERF: the constructor sets three attributes only.
     _fields: tuple[tuple[str, str], ...] | None = None
+    _headers: Headers | None = None
     _status = "200 OK"
     _status_code = 200
     direct_passthrough = False
-    if not t.TYPE_CHECKING:
-        headers = lazy(_new_headers)
 
     # Whether the short ways hold for this class, decided once for each class.
     _short_init: t.ClassVar[bool] = True
     _short_call: t.ClassVar[bool] = True
-    _type_fields: t.ClassVar[dict[str | None, tuple[str, str]]] = {}
+    _type_fields: t.ClassVar[dict[str, tuple[tuple[str, str], ...]]] = {}
 
     _INIT_PARTS = ("set_data", "status", "status_code", "_clean_status", "data")
     _CALL_PARTS = (
@@ -462,19 +406,42 @@ class Response(ResponseBase):
             )
             return
         # PERF: 0.4 us instead of 3.2 us for the body that most views return.
-        kind = self._type_fields.get(mimetype) or self._type_field(mimetype)
-        self._fields = (kind, ("Content-Length", str(len(body))))
+        if mimetype is None:
+            mimetype = self.default_mimetype
+        kind = self._type_fields.get(mimetype) or self._type_field(mimetype)  # type: ignore[arg-type]  # None is found nowhere
+        self._fields = (*kind, ("Content-Length", str(len(body))))
         self._on_close = []
         self.response = [body]
 
-    def _type_field(self, mimetype: str | None) -> tuple[str, str]:
+    def _type_field(self, mimetype: str | None) -> tuple[tuple[str, str], ...]:
         """Make the Content-Type header of a mimetype, and remember it."""
-        full = get_content_type(mimetype or self.default_mimetype or "", "utf-8")
-        field = ("Content-Type", full)
+        if mimetype is None:
+            return ()
+        field = ("Content-Type", get_content_type(mimetype, "utf-8"))
         _check_header(field)
         if len(self._type_fields) < _TYPES:
-            self._type_fields[mimetype] = field
-        return field
+            self._type_fields[mimetype] = (field,)
+        return (field,)
+
+    @property
+    def headers(self) -> Headers:
+        """The headers, to be read and changed."""
+        headers = self._headers
+        if headers is None:
+            # A response of Werkzeug's class that became one of this class has them.
+            headers = self.__dict__.pop("headers", None)
+            if headers is None:
+                headers = Headers(self._fields)
+            self._headers = headers
+            self._fields = None
+        return headers
+
+    @headers.setter
+    def headers(  # pyright: ignore[reportIncompatibleVariableOverride]  # a plain attribute there
+        self, value: Headers
+    ) -> None:
+        self._headers = value
+        self._fields = None
 
     @property
     def max_cookie_size(self) -> int:  # type: ignore[override]  # Werkzeug has a plain class attribute

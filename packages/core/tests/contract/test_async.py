@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from erlen import after_this_request
 from erlen import Blueprint
 from erlen import Erlen
+from erlen import after_this_request
 from erlen import g
 from erlen import request
 from erlen import session

@@ -386,9 +386,7 @@ def test_static_files(app, client, folder, options, url):
 
 
 def test_static_files_without_a_prefix_are_hidden_by_the_application(app, folder):
-    blueprint = Blueprint(
-        "b", __name__, static_folder="static", root_path=str(folder)
-    )
+    blueprint = Blueprint("b", __name__, static_folder="static", root_path=str(folder))
     app.register_blueprint(blueprint)
 
     assert app.test_client().get("/static/a.txt").status_code == 404

@@ -19,22 +19,22 @@ from werkzeug.debug import DebuggedApplication
 
 import erlen
 from erlen import Blueprint
-from erlen import current_app
 from erlen import Erlen
+from erlen import current_app
 from erlen import has_app_context
 from erlen.cli import AppGroup
-from erlen.cli import cli as main_group
 from erlen.cli import ErlenGroup
+from erlen.cli import NoAppException
+from erlen.cli import ScriptInfo
+from erlen.cli import cli as main_group
 from erlen.cli import find_app_by_string
 from erlen.cli import find_best_app
 from erlen.cli import load_dotenv
 from erlen.cli import locate_app
-from erlen.cli import NoAppException
 from erlen.cli import pass_script_info
 from erlen.cli import prepare_import
 from erlen.cli import routes_command
 from erlen.cli import run_command
-from erlen.cli import ScriptInfo
 from erlen.cli import shell_command
 from erlen.cli import show_server_banner
 from erlen.cli import version_option
@@ -284,7 +284,9 @@ def test_wsgi_is_looked_at_before_app(module):
 )
 def test_application_by_path(module, path, name):
     text = MAKE + "app = Erlen({!r})\ndef make_app(n): return Erlen(n)"
-    module({"pkg/__init__": "", "pkg/site_d": text.format("d")}, site_c=text.format("c"))
+    module(
+        {"pkg/__init__": "", "pkg/site_d": text.format("d")}, site_c=text.format("c")
+    )
 
     assert ScriptInfo(path).load_app().name == name
 
@@ -853,7 +855,7 @@ def test_certificate_and_key(served, app, tmp_path):
 )
 def test_certificate_and_key_belong_together(served, app, monkeypatch, arguments):
     for name in ("cert.pem", "key.pem"):
-        open(name, "w").close()  # noqa: SIM115, PTH123
+        open(name, "w").close()
     pretend_to_have_cryptography(monkeypatch)
 
     result = CliRunner().invoke(group_of(app), ["run", *arguments])
@@ -879,6 +881,21 @@ def test_import_error_is_shown_and_ends_run(runner, module, served):
     assert result.exit_code != 0
     assert served == []
     assert "a_module_that_is_not_there" in result.output + repr(result.exception)
+
+
+def test_import_error_is_served_to_the_browser_once_the_reloader_runs(
+    runner, module, served, monkeypatch
+):
+    module(broken_later="import a_module_that_is_not_there")
+    monkeypatch.setenv("WERKZEUG_RUN_MAIN", "true")
+
+    arguments = ["--app", "broken_later", "run", "--reload", "--no-debugger"]
+    result = runner.invoke(main_group, arguments)
+
+    assert result.exit_code == 0, result.output
+    with pytest.raises((NoAppException, ImportError)) as caught:
+        list(served[0]["app"]({}, lambda *args: None))
+    assert "a_module_that_is_not_there" in causes(caught.value)
 
 
 # --- app.run
@@ -1093,7 +1110,9 @@ def test_dotenv_without_the_package(monkeypatch, tmp_path, capsys):
 
 
 def echo_group(app):
-    app.cli.command("env")(lambda: click.echo("|".join(map(str, found_in_environment()))))
+    app.cli.command("env")(
+        lambda: click.echo("|".join(map(str, found_in_environment())))
+    )
     return group_of(app)
 
 
@@ -1140,7 +1159,9 @@ def test_application_may_be_named_in_dotenv(runner, module, tmp_path):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(app, shell):
-    completion = get_completion_class(shell)(group_of(app), {}, "prog", "_PROG_COMPLETE")
+    completion = get_completion_class(shell)(
+        group_of(app), {}, "prog", "_PROG_COMPLETE"
+    )
 
     found = {item.value for item in completion.get_completions([], "r")}
 

@@ -391,9 +391,7 @@ def test_instance_folder_of_what_is_installed_lies_under_var(
 
     app = Erlen(module("installed_site", "lib", "python3.x", "site-packages"))
 
-    assert app.instance_path == str(
-        tmp_path / "var" / "installed_site-instance"
-    )
+    assert app.instance_path == str(tmp_path / "var" / "installed_site-instance")
 
 
 def test_instance_path_is_absolute(tmp_path):
@@ -405,9 +403,7 @@ def test_instance_path_is_absolute(tmp_path):
 def test_instance_relative_config(tmp_path):
     (tmp_path / "i.cfg").write_text("WHERE = 'instance'\n")
 
-    app = Erlen(
-        "site", instance_path=str(tmp_path), instance_relative_config=True
-    )
+    app = Erlen("site", instance_path=str(tmp_path), instance_relative_config=True)
     app.config.from_pyfile("i.cfg")
 
     assert app.config.root_path == str(tmp_path)

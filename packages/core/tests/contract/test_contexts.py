@@ -10,10 +10,10 @@ import weakref
 import pytest
 
 import erlen
+from erlen import Erlen
 from erlen import after_this_request
 from erlen import copy_current_request_context
 from erlen import current_app
-from erlen import Erlen
 from erlen import g
 from erlen import has_app_context
 from erlen import has_request_context
@@ -45,9 +45,7 @@ from erlen.globals import request_ctx
         pytest.param(lambda: erlen.jsonify(1), "application", id="jsonify"),
         pytest.param(lambda: erlen.make_response(""), "application", id="response"),
         pytest.param(lambda: erlen.flash("x"), "request", id="flash"),
-        pytest.param(
-            lambda: erlen.get_flashed_messages(), "request", id="get_flashed"
-        ),
+        pytest.param(lambda: erlen.get_flashed_messages(), "request", id="get_flashed"),
         pytest.param(
             lambda: current_app._get_current_object(), "application", id="object"
         ),
@@ -529,6 +527,61 @@ def test_other_threads_see_no_context(app):
     assert seen == [(False, False)]
 
 
+def test_requests_in_threads_do_not_mix(app):
+    barrier = threading.Barrier(8, timeout=5)
+    found = []
+
+    @app.get("/<int:n>")
+    def view(n):
+        g.n = n
+        session["n"] = n
+        barrier.wait()
+        return f"{request.view_args['n']} {g.n} {session['n']}"
+
+    def work(n):
+        found.append((n, app.test_client().get(f"/{n}").text))
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(found) == [(n, f"{n} {n} {n}") for n in range(8)]
+
+
+def test_requests_in_greenlets_do_not_mix(app):
+    greenlet = pytest.importorskip("greenlet")
+    trace = []
+
+    @app.get("/<int:n>")
+    def view(n):
+        g.n = n
+        greenlet.getcurrent().parent.switch()
+        return f"{request.view_args['n']} {g.n} {current_app.name}"
+
+    def work(n):
+        trace.append(app.test_client().get(f"/{n}").text)
+
+    greenlets = [greenlet.greenlet(work) for _ in range(3)]
+    for n, one in enumerate(greenlets):
+        one.switch(n)
+        assert not has_request_context()
+    for one in reversed(greenlets):
+        one.switch()
+
+    assert trace == [f"{n} {n} {app.name}" for n in (2, 1, 0)]
+
+
+def test_copied_function_works_in_a_greenlet(app):
+    greenlet = pytest.importorskip("greenlet")
+
+    with app.test_request_context("/x"):
+        one = greenlet.greenlet(copy_current_request_context(lambda: request.path))
+
+    assert one.switch() == "/x"
+
+
 def test_copied_python_context_sees_the_request(app):
     with app.test_request_context("/x"):
         copied = contextvars.copy_context()
@@ -560,7 +613,7 @@ def test_dropped_application_is_freed_without_the_collector():
 @pytest.mark.usefixtures("_no_collector")
 def test_application_that_served_is_freed_without_the_collector():
     app = Erlen("dropped")
-    app.secret_key = "k"  # noqa: S105
+    app.secret_key = "k"
     app.before_request(lambda: None)
     app.get("/<int:n>")(lambda n: f"view {n}")
     dead = weakref.ref(app)

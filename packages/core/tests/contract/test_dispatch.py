@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from erlen import Blueprint
+from erlen import Erlen
+from erlen import Response
 from erlen import after_this_request
 from erlen import appcontext_popped
 from erlen import appcontext_pushed
 from erlen import appcontext_tearing_down
-from erlen import Blueprint
-from erlen import Erlen
 from erlen import g
 from erlen import got_request_exception
 from erlen import request
 from erlen import request_finished
 from erlen import request_started
 from erlen import request_tearing_down
-from erlen import Response
 from erlen import session
 from erlen.globals import request_ctx
 from erlen.sessions import SecureCookieSessionInterface
@@ -69,11 +69,18 @@ class TracedSessions(SecureCookieSessionInterface):
         super().save_session(app, session, response)
 
 
+@pytest.fixture(params=["everything", "no signals", "hooks only"])
+def watched(request):
+    """Give what is watched: frameworks have shorter ways for what is not used."""
+    return request.param
+
+
 @pytest.fixture
-def traced(app, trace):
+def traced(app, trace, watched):
     """An application whose every hook writes into `trace`; the session is used."""
     receivers = []
-    app.session_interface = TracedSessions(trace)
+    if watched != "hooks only":
+        app.session_interface = TracedSessions(trace)
     app.url_value_preprocessor(trace.note("value preprocessor"))
     app.before_request(trace.note("before 1"))
     app.before_request(trace.note("before 2"))
@@ -83,7 +90,7 @@ def traced(app, trace):
     app.teardown_request(trace.note("teardown 2"))
     app.teardown_appcontext(trace.note("app teardown 1"))
     app.teardown_appcontext(trace.note("app teardown 2"))
-    for name, signal in SIGNALS.items():
+    for name, signal in SIGNALS.items() if watched == "everything" else ():
         receiver = trace.note(f"signal {name}")
         receivers.append(receiver)  # receivers are held weakly
         signal.connect(receiver, app)
@@ -130,72 +137,94 @@ START = [
 ]
 
 
-def test_order_of_everything(traced, trace):
+def seen(watched, names):
+    """Leave out of `names` what is not watched."""
+    return [
+        name
+        for name in names
+        if (watched == "everything" or not name.startswith("signal "))
+        and (watched != "hooks only" or not name.endswith(" session"))
+    ]
+
+
+def test_order_of_everything(traced, trace, watched):
     assert traced.test_client().get("/").text == "index"
 
-    assert trace == [
-        *START,
-        "view",
-        "after this 1",
-        "after this 2",
-        "after 2",
-        "after 1",
-        "save session",
-        "signal request_finished",
-        *TEARDOWN,
-    ]
+    assert trace == seen(
+        watched,
+        [
+            *START,
+            "view",
+            "after this 1",
+            "after this 2",
+            "after 2",
+            "after 1",
+            "save session",
+            "signal request_finished",
+            *TEARDOWN,
+        ],
+    )
 
 
-def test_order_when_an_error_is_handled(traced, trace):
+def test_order_when_an_error_is_handled(traced, trace, watched):
     assert traced.test_client().get("/error").text == "handled"
 
-    assert trace == [
-        *START,
-        "view",
-        "error handler",
-        "after this",
-        "after 2",
-        "after 1",
-        "save session",
-        "signal request_finished",
-        *TEARDOWN,
-    ]
+    assert trace == seen(
+        watched,
+        [
+            *START,
+            "view",
+            "error handler",
+            "after this",
+            "after 2",
+            "after 1",
+            "save session",
+            "signal request_finished",
+            *TEARDOWN,
+        ],
+    )
 
 
-def test_order_when_no_rule_fits(traced, trace):
+def test_order_when_no_rule_fits(traced, trace, watched):
     traced.register_error_handler(404, trace.note("404", "absent"))
 
     assert traced.test_client().get("/absent").text == "absent"
 
-    assert [name for name in trace if name != "save session"] == [
-        *START,
-        "404",
-        "after 2",
-        "after 1",
-        "signal request_finished",
-        *TEARDOWN,
-    ]
+    assert [name for name in trace if name != "save session"] == seen(
+        watched,
+        [
+            *START,
+            "404",
+            "after 2",
+            "after 1",
+            "signal request_finished",
+            *TEARDOWN,
+        ],
+    )
 
 
-def test_order_when_an_error_is_not_handled(traced, trace):
+def test_order_when_an_error_is_not_handled(traced, trace, watched):
     traced.config["PROPAGATE_EXCEPTIONS"] = False
     traced.error_handler_spec[None][None].clear()
     traced.register_error_handler(500, trace.note("500", "sorry"))
 
     assert traced.test_client().get("/error").text == "sorry"
 
-    assert trace == [
-        *START,
-        "view",
-        "signal got_request_exception",
-        "500",
-        "after this",
-        "after 2",
-        "after 1",
-        "save session",
-        "signal request_finished",
-        *TEARDOWN,
-    ]
+    assert trace == seen(
+        watched,
+        [
+            *START,
+            "view",
+            "signal got_request_exception",
+            "500",
+            "after this",
+            "after 2",
+            "after 1",
+            "save session",
+            "signal request_finished",
+            *TEARDOWN,
+        ],
+    )
 
 
 def test_session_is_opened_before_matching_and_hooks_can_use_it(app, client):
@@ -425,6 +454,26 @@ def test_exit_is_never_an_answer_and_teardown_still_runs(app, client, trace, err
         client.get("/")
 
     assert trace == [error, error]
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_error_that_should_be_ignored_is_not_told_to_teardown(trace, ignored):
+    class Site(Erlen):
+        def should_ignore_error(self, error):
+            return ignored and isinstance(error, LookupError)
+
+    app = Site("site")
+    app.config["TESTING"] = True
+    app.teardown_request(lambda exc: trace.append(type(exc)))
+
+    @app.get("/")
+    def view():
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        app.test_client().get("/")
+
+    assert trace == [type(None) if ignored else LookupError]
 
 
 def test_generator_exit_of_a_view_tears_down(app, client, trace):

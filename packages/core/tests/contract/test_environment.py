@@ -11,10 +11,10 @@ from click.testing import CliRunner
 
 import erlen
 from erlen import Config
-from erlen import current_app
 from erlen import Erlen
-from erlen.cli import cli as main_group
+from erlen import current_app
 from erlen.cli import ErlenGroup
+from erlen.cli import cli as main_group
 from erlen.helpers import get_debug_flag
 from erlen.helpers import get_load_dotenv
 
@@ -88,9 +88,7 @@ def test_options_of_commands(monkeypatch, own, old, port):
     )
     set_both(monkeypatch, "RUN_PORT", own, old)
 
-    result = CliRunner().invoke(
-        ErlenGroup(create_app=lambda: Erlen("site")), ["run"]
-    )
+    result = CliRunner().invoke(ErlenGroup(create_app=lambda: Erlen("site")), ["run"])
 
     assert result.exit_code == 0, result.output
     assert served == [port]
@@ -176,4 +174,4 @@ def test_command_is_installed():
     scripts = importlib.metadata.entry_points(group="console_scripts", name="erlen")
 
     assert {script.value for script in scripts} == {"erlen.cli:main"}
-    assert os.path.basename(erlen.cli.__file__) == "cli.py"  # noqa: PTH119
+    assert os.path.basename(erlen.cli.__file__) == "cli.py"

@@ -13,11 +13,11 @@ from werkzeug.exceptions import NotFound
 from werkzeug.routing import RequestRedirect
 
 import erlen
-from erlen import abort
 from erlen import Blueprint
 from erlen import Erlen
-from erlen import request
 from erlen import Response
+from erlen import abort
+from erlen import request
 
 
 class ShopError(Exception):
@@ -214,6 +214,28 @@ def test_app_errorhandler_of_a_blueprint_sees_everything(app, client):
     app.register_blueprint(blueprint)
 
     assert client.get("/absent").text == "everywhere"
+
+
+def test_500_handler_of_a_blueprint_sees_the_errors_of_its_views(app, client):
+    blueprint = Blueprint("b", __name__, url_prefix="/b")
+    blueprint.get("/")(failing(ShopError("x")))
+    blueprint.register_error_handler(
+        500, lambda exc: f"blueprint {exc.original_exception}"
+    )
+    app.register_error_handler(500, handler("application"))
+    app.get("/")(failing(ShopError()))
+    app.register_blueprint(blueprint)
+
+    assert client.get("/b/").text == "blueprint x"
+    assert client.get("/").text == "application"
+
+
+@pytest.mark.parametrize("key", [Teapot, HTTPException, Exception])
+def test_handler_of_an_http_error_of_one_s_own(app, client, key):
+    app.register_error_handler(key, lambda exc: f"{exc.code} {exc.description}")
+    app.get("/")(failing(Teapot()))
+
+    assert client.get("/").text == "418 short and stout"
 
 
 def test_error_of_a_before_function_reaches_the_handlers_of_the_blueprint(app, client):

@@ -7,11 +7,11 @@ import decimal
 import io
 import json as stdlib
 import uuid
+from datetime import UTC
 from datetime import date
 from datetime import datetime
 from datetime import timedelta
 from datetime import timezone
-from datetime import UTC
 
 import pytest
 from markupsafe import Markup

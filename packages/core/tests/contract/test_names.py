@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import types
 
+import click
+import click.testing
 import jinja2
 import pytest
 import werkzeug.exceptions
@@ -18,11 +20,17 @@ from erlen import Erlen
 from erlen import Request
 from erlen import Response
 from erlen.blueprints import BlueprintSetupState
+from erlen.cli import AppGroup
+from erlen.cli import ErlenGroup
+from erlen.cli import NoAppException
 from erlen.cli import ScriptInfo
 from erlen.config import Config
 from erlen.config import ConfigAttribute
 from erlen.ctx import AppContext
 from erlen.ctx import RequestContext
+from erlen.debughelpers import DebugFilesKeyError
+from erlen.debughelpers import FormDataRoutingRedirect
+from erlen.debughelpers import UnexpectedUnicodeError
 from erlen.json.provider import DefaultJSONProvider
 from erlen.json.provider import JSONProvider
 from erlen.json.tag import JSONTag
@@ -194,25 +202,16 @@ SECURE_INTERFACE = """
 """
 
 
-def table(names):
-    """Give one parameter for each (submodule, name)."""
-    return [
-        pytest.param(module, name, id=f"{module}:{name}")
-        for module, words in names.items()
-        for name in words.split()
-    ]
-
-
 def lacks(thing, words):
     """Name those of `words` that `thing` does not carry."""
     return [word for word in words.split() if word not in dir(thing)]
 
 
-@pytest.mark.parametrize(("module", "name"), table(NAMES))
-def test_name_is_where_its_users_import_it_from(module, name):
+@pytest.mark.parametrize(("module", "names"), NAMES.items())
+def test_names_are_where_their_users_import_them_from(module, names):
     found = importlib.import_module(f"erlen.{module}".rstrip("."))
 
-    assert hasattr(found, name)
+    assert [name for name in names.split() if not hasattr(found, name)] == []
 
 
 @pytest.mark.parametrize("name", ["Markup", "escape", "_request_ctx_stack"])
@@ -227,28 +226,37 @@ def test_submodules_that_flask_3_lacks_are_absent(module):
 
 
 @pytest.mark.parametrize(
-    ("module", "name"),
-    table({
-        "app": "Erlen",
-        "blueprints": "Blueprint",
-        "config": "Config",
-        "ctx": "after_this_request copy_current_request_context has_app_context "
-        "has_request_context",
-        "globals": "current_app g request session",
-        "helpers": "abort flash get_flashed_messages get_template_attribute "
-        "make_response redirect send_file send_from_directory stream_with_context "
-        "url_for",
-        "json": "jsonify",
-        "signals": SIGNALS,
-        "templating": "render_template render_template_string stream_template "
-        "stream_template_string",
-        "wrappers": "Request Response",
-    }),
+    ("module", "names"),
+    [
+        ("app", "Erlen"),
+        ("blueprints", "Blueprint"),
+        ("config", "Config"),
+        (
+            "ctx",
+            """after_this_request copy_current_request_context has_app_context
+            has_request_context""",
+        ),
+        ("globals", "current_app g request session"),
+        (
+            "helpers",
+            """abort flash get_flashed_messages get_template_attribute make_response
+            redirect send_file send_from_directory stream_with_context url_for""",
+        ),
+        ("json", "jsonify"),
+        ("signals", SIGNALS),
+        (
+            "templating",
+            """render_template render_template_string stream_template
+            stream_template_string""",
+        ),
+        ("wrappers", "Request Response"),
+    ],
 )
-def test_one_object_behind_both_places(module, name):
+def test_one_object_behind_both_places(module, names):
     inner = importlib.import_module(f"erlen.{module}")
 
-    assert getattr(erlen, name) is getattr(inner, name)
+    for name in names.split():
+        assert getattr(erlen, name) is getattr(inner, name)
 
 
 def test_json_is_the_submodule():
@@ -389,6 +397,15 @@ def test_class_for_tests_is_chosen_late(attribute):
         (MethodView, View),
         (SecureCookieSession, SessionMixin),
         (NullSession, SecureCookieSession),
+        (NoAppException, click.UsageError),
+        (AppGroup, click.Group),
+        (ErlenGroup, AppGroup),
+        (DebugFilesKeyError, KeyError),
+        (DebugFilesKeyError, AssertionError),
+        (FormDataRoutingRedirect, AssertionError),
+        (UnexpectedUnicodeError, UnicodeError),
+        (UnexpectedUnicodeError, AssertionError),
+        (ErlenCliRunner, click.testing.CliRunner),
         (SecureCookieSessionInterface, SessionInterface),
         (ErlenClient, werkzeug.test.Client),
         (EnvironBuilder, werkzeug.test.EnvironBuilder),
@@ -427,6 +444,57 @@ def test_config_attribute_forwards_to_the_configuration():
     assert site.config["PLAIN"] == "x"
     assert site.seen == 42
     assert isinstance(Site.plain, ConfigAttribute)
+
+
+@pytest.mark.parametrize(
+    ("register", "attribute"),
+    [
+        ("url_value_preprocessor", "url_value_preprocessors"),
+        ("url_defaults", "url_default_functions"),
+        ("context_processor", "template_context_processors"),
+    ],
+)
+def test_registries_keyed_by_blueprint(app, register, attribute):
+    blueprint = Blueprint("b", __name__)
+    for scaffold in (app, blueprint):
+        getattr(scaffold, register)(dict)
+    app.register_blueprint(blueprint)
+
+    assert dict in getattr(app, attribute)[None]
+    assert dict in getattr(app, attribute)["b"]
+
+
+@pytest.mark.parametrize(
+    ("register", "attribute"),
+    [
+        ("teardown_appcontext", "teardown_appcontext_funcs"),
+        ("shell_context_processor", "shell_context_processors"),
+    ],
+)
+def test_registries_that_are_lists(app, register, attribute):
+    getattr(app, register)(dict)
+
+    assert getattr(app, attribute) == [dict]
+
+
+def test_extensions_and_blueprints_start_empty(app):
+    assert app.extensions == {}
+    assert app.blueprints == {}
+
+
+@pytest.mark.parametrize(
+    ("method", "attribute"), [("make_config", "config"), ("make_aborter", "aborter")]
+)
+def test_part_made_by_a_subclass(method, attribute):
+    made = []
+
+    def make(self, *args):
+        made.append(getattr(super(Site, self), method)(*args))
+        return made[0]
+
+    Site = type("Site", (Erlen,), {method: make})
+
+    assert getattr(Site("site"), attribute) is made[0]
 
 
 @pytest.mark.parametrize(

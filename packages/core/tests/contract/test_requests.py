@@ -10,8 +10,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.exceptions import UnsupportedMediaType
 
 from erlen import Erlen
-from erlen import jsonify
 from erlen import Request
+from erlen import jsonify
 from erlen import request
 from erlen.debughelpers import DebugFilesKeyError
 
@@ -287,9 +287,11 @@ def test_limits_without_an_application(name, value):
 
 def test_error_of_a_limit_is_the_usual_one(app):
     app.config["MAX_CONTENT_LENGTH"] = 1
-    with app.test_request_context(method="POST", data=b"xx"):
-        with pytest.raises(RequestEntityTooLarge):
-            request.get_data()
+    with (
+        app.test_request_context(method="POST", data=b"xx"),
+        pytest.raises(RequestEntityTooLarge),
+    ):
+        request.get_data()
 
 
 # --- what a request knows of itself

@@ -171,7 +171,7 @@ def test_two_views_under_one_endpoint(app):
     app.add_url_rule("/", "same", index)
     app.add_url_rule("/again", "same", index)
 
-    with pytest.raises(AssertionError, match="overwriting an existing endpoint.*same"):
+    with pytest.raises(AssertionError, match=r"overwriting an existing endpoint.*same"):
         app.add_url_rule("/other", "same", lambda: "other")
 
 
@@ -342,14 +342,16 @@ def test_what_the_request_knows_when_no_rule_fits(app, client):
 
     @app.before_request
     def look():
-        seen.append((
-            request.url_rule,
-            request.endpoint,
-            request.view_args,
-            request.blueprint,
-            request.blueprints,
-            request.routing_exception.code,
-        ))
+        seen.append(
+            (
+                request.url_rule,
+                request.endpoint,
+                request.view_args,
+                request.blueprint,
+                request.blueprints,
+                request.routing_exception.code,
+            )
+        )
 
     client.get("/absent")
 
@@ -567,9 +569,7 @@ LATE_ON_BLUEPRINT = [
     late("app_context_processor", lambda s: s.app_context_processor(dict)),
     late("app_errorhandler", lambda s: s.app_errorhandler(404)(index)),
     late("app_url_defaults", lambda s: s.app_url_defaults(index)),
-    late(
-        "app_url_value_preprocessor", lambda s: s.app_url_value_preprocessor(index)
-    ),
+    late("app_url_value_preprocessor", lambda s: s.app_url_value_preprocessor(index)),
     late("app_template_filter", lambda s: s.app_template_filter("late")(index)),
     late("add_app_template_filter", lambda s: s.add_app_template_filter(index)),
     late("app_template_test", lambda s: s.app_template_test("late")(index)),
@@ -592,7 +592,9 @@ def test_set_up_of_a_blueprint_after_it_was_registered(app, name, call):
     blueprint = Blueprint("shop", __name__)
     app.register_blueprint(blueprint)
 
-    with pytest.raises(AssertionError, match=rf"'{name}'[\s\S]*'shop'|'shop'.*'{name}'"):
+    with pytest.raises(
+        AssertionError, match=rf"'{name}'[\s\S]*'shop'|'shop'.*'{name}'"
+    ):
         call(blueprint)
 
 

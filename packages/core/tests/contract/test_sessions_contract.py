@@ -10,10 +10,10 @@ import uuid
 import zlib
 from base64 import urlsafe_b64decode
 from base64 import urlsafe_b64encode
+from datetime import UTC
 from datetime import datetime
 from datetime import timedelta
 from datetime import timezone
-from datetime import UTC
 
 import pytest
 from markupsafe import Markup
@@ -28,9 +28,9 @@ from erlen import session
 from erlen.sessions import NullSession
 from erlen.sessions import SecureCookieSession
 from erlen.sessions import SecureCookieSessionInterface
-from erlen.sessions import session_json_serializer
 from erlen.sessions import SessionInterface
 from erlen.sessions import SessionMixin
+from erlen.sessions import session_json_serializer
 
 KEY = "a key for tests only"
 
@@ -287,8 +287,9 @@ def test_without_a_secret_key_reading_works(read):
 def test_without_a_secret_key_writing_raises(write):
     app = Erlen("keyless")
 
-    with app.test_request_context(), pytest.raises(
-        RuntimeError, match="no secret key was set"
+    with (
+        app.test_request_context(),
+        pytest.raises(RuntimeError, match="no secret key was set"),
     ):
         write()
 
@@ -366,7 +367,9 @@ def test_clearing_an_empty_session_deletes_nothing_that_was_not_there(app, clien
 
 def test_permanent_session_expires_after_the_lifetime(app, client):
     app.permanent_session_lifetime = timedelta(days=3)
-    app.get("/permanent", endpoint="permanent")(lambda: setattr(session, "permanent", True) or "")
+    app.get("/permanent", endpoint="permanent")(
+        lambda: setattr(session, "permanent", True) or ""
+    )
 
     response = client.get("/permanent")
 
@@ -652,7 +655,9 @@ def test_own_salt_and_class(app, client):
         session_class = Own
 
     app.session_interface = Interface()
-    app.get("/class", endpoint="class")(lambda: type(session._get_current_object()).__name__)
+    app.get("/class", endpoint="class")(
+        lambda: type(session._get_current_object()).__name__
+    )
     client.set_cookie("session", make_cookie({"a": 1}))
 
     assert client.get("/class").text == "Own"
@@ -765,7 +770,9 @@ def test_categories(app, client, options, expected):
         flash("c", category="info")
         return ""
 
-    app.get("/show", endpoint="show")(lambda: found.extend(get_flashed_messages(**options)) or "")
+    app.get("/show", endpoint="show")(
+        lambda: found.extend(get_flashed_messages(**options)) or ""
+    )
     client.get("/flash")
     client.get("/show")
 

@@ -155,9 +155,7 @@ def test_caching(folder, setting, age):
     assert read(app, "/static/css/a.css", headers=headers) == (304, "")
 
 
-@pytest.mark.parametrize(
-    ("setting", "age"), [(None, None), (60, 60)]
-)
+@pytest.mark.parametrize(("setting", "age"), [(None, None), (60, 60)])
 def test_max_age_of_the_configuration(app, setting, age):
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = setting
 

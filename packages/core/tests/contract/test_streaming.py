@@ -6,9 +6,9 @@ import pytest
 
 import erlen
 from erlen import Erlen
+from erlen import Response
 from erlen import has_request_context
 from erlen import request
-from erlen import Response
 from erlen import session
 from erlen import stream_with_context
 

@@ -9,9 +9,9 @@ from jinja2 import TemplatesNotFound
 from markupsafe import Markup
 
 import erlen
-from erlen import before_render_template
 from erlen import Blueprint
 from erlen import Erlen
+from erlen import before_render_template
 from erlen import g
 from erlen import get_template_attribute
 from erlen import render_template
@@ -141,7 +141,9 @@ def test_get_template_attribute(app, templates):
     )
 
     with app.app_context():
-        assert get_template_attribute("macros.html", "hello")("<b>") == "Hello &lt;b&gt;"
+        assert (
+            get_template_attribute("macros.html", "hello")("<b>") == "Hello &lt;b&gt;"
+        )
         assert get_template_attribute("macros.html", "version") == 3
         with pytest.raises(AttributeError):
             get_template_attribute("macros.html", "absent")
@@ -328,9 +330,7 @@ def is_even(value):
 
 HOW = [
     pytest.param(lambda app, kind: getattr(app, f"template_{kind}")(), id="called"),
-    pytest.param(
-        lambda app, kind: getattr(app, f"template_{kind}")("own"), id="named"
-    ),
+    pytest.param(lambda app, kind: getattr(app, f"template_{kind}")("own"), id="named"),
     pytest.param(
         lambda app, kind: getattr(app, f"template_{kind}")(name="own"), id="keyword"
     ),
@@ -402,7 +402,12 @@ def folders(tmp_path):
 
 @pytest.mark.parametrize(
     ("template", "text"),
-    [("both.html", "app"), ("one.html", "one"), ("two.html", "two"), ("clash.html", "one")],
+    [
+        ("both.html", "app"),
+        ("one.html", "one"),
+        ("two.html", "two"),
+        ("clash.html", "one"),
+    ],
 )
 def test_folder_of_the_application_then_blueprints_as_registered(
     folders, template, text
@@ -538,9 +543,12 @@ def test_debug_switches_reloading_on(app):
 def test_attempts_are_explained(folders, caplog):
     folders.config["EXPLAIN_TEMPLATE_LOADING"] = True
 
-    with caplog.at_level("INFO"), folders.app_context():
-        with pytest.raises(TemplateNotFound):
-            render_template("absent.html")
+    with (
+        caplog.at_level("INFO"),
+        folders.app_context(),
+        pytest.raises(TemplateNotFound),
+    ):
+        render_template("absent.html")
 
     text = caplog.text
     assert "Locating template 'absent.html'" in text
@@ -591,9 +599,12 @@ def test_signals_of_rendering(app, render):
     def after(sender, template, context, **extra):
         seen.append(("after", sender, type(template), context["x"]))
 
-    with before_render_template.connected_to(before, app):
-        with template_rendered.connected_to(after, app), app.app_context():
-            assert render() == "2"
+    with (
+        before_render_template.connected_to(before, app),
+        template_rendered.connected_to(after, app),
+        app.app_context(),
+    ):
+        assert render() == "2"
 
     assert seen == [("before", app, 1), ("after", app, jinja2.Template, 2)]
 

@@ -111,7 +111,11 @@ def test_first_slash_of_a_path_may_be_left_out(app):
             "/url",
             "https://shop.test:8000/root/url",
         ),
-        ({"SERVER_NAME": "shop.test"}, "http://other.test/url", "http://other.test/url"),
+        (
+            {"SERVER_NAME": "shop.test"},
+            "http://other.test/url",
+            "http://other.test/url",
+        ),
     ],
 )
 def test_base_url_comes_from_the_configuration(app, config, path, url):
@@ -306,12 +310,16 @@ def test_transaction_takes_arguments_of_a_request(app, client):
     assert client.get_cookie("session", path="/only") is not None
 
 
-def test_transaction_needs_cookies(app):
-    client = app.test_client(use_cookies=False)
+def write_in_transaction(client, error=None):
+    with client.session_transaction() as stored:
+        stored["n"] = 1
+        if error:
+            raise error
 
-    with pytest.raises(TypeError, match="(?i)cookies"):
-        with client.session_transaction():
-            pass
+
+def test_transaction_needs_cookies(app):
+    with pytest.raises(TypeError, match=r"(?i)cookies"):
+        write_in_transaction(app.test_client(use_cookies=False))
 
 
 def test_transaction_needs_a_session(app, client):
@@ -321,24 +329,18 @@ def test_transaction_needs_a_session(app, client):
 
     app.session_interface = Nothing()
 
-    with pytest.raises(RuntimeError, match="(?i)session"):
-        with client.session_transaction():
-            pass
+    with pytest.raises(RuntimeError, match=r"(?i)session"):
+        write_in_transaction(client)
 
 
 def test_transaction_without_a_secret_key():
-    app = Erlen("keyless")
-
-    with pytest.raises(RuntimeError, match="(?i)session|secret"):
-        with app.test_client().session_transaction() as stored:
-            stored["n"] = 1
+    with pytest.raises(RuntimeError, match=r"(?i)session|secret"):
+        write_in_transaction(Erlen("keyless").test_client())
 
 
-def test_nothing_is_stored_when_the_block_fails(app, client):
+def test_nothing_is_stored_when_the_block_fails(client):
     with pytest.raises(LookupError):
-        with client.session_transaction() as stored:
-            stored["n"] = 1
-            raise LookupError
+        write_in_transaction(client, LookupError())
 
     assert client.get("/n").text == "1"
 

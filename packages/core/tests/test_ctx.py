@@ -1,0 +1,658 @@
+from __future__ import annotations
+
+import contextvars
+import gc
+import itertools
+import subprocess
+import sys
+import threading
+import weakref
+
+import greenlet
+import pytest
+from werkzeug.exceptions import NotFound
+from werkzeug.routing import Map
+from werkzeug.test import create_environ
+from werkzeug.test import run_wsgi_app
+
+from erlen import Erlen
+from erlen import Request
+from erlen import _state
+from erlen import after_this_request
+from erlen import copy_current_request_context
+from erlen import g
+from erlen import has_app_context
+from erlen import has_request_context
+from erlen import request
+from erlen import session
+from erlen import signals
+from erlen import stream_with_context
+from erlen import url_for
+from erlen.ctx import AppContext
+from erlen.ctx import RequestContext
+from erlen.ctx import _AppCtxGlobals
+from erlen.ctx import _Context
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left():
+    yield
+    assert _state.current.get() == (None, None)
+
+
+@pytest.fixture
+def log(app):
+    """Note which teardown functions of `app` run: of the request, the application."""
+    log = []
+    app.teardown_request(lambda exc: log.append("request"))
+    app.teardown_appcontext(lambda exc: log.append("app"))
+    return log
+
+
+def in_thread(function):
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
+
+
+def in_greenlet(function):
+    greenlet.greenlet(function).switch()
+
+
+def in_copy(function):
+    contextvars.copy_context().run(function)
+
+
+def in_new_context(function):
+    contextvars.Context().run(function)
+
+
+# The namespace
+
+
+def test_the_namespace_shows_its_application_where_there_is_one(app):
+    namespace = _AppCtxGlobals()
+
+    assert repr(namespace).startswith("<erlen.ctx._AppCtxGlobals object at ")
+    with app.app_context():
+        assert repr(namespace) == f"<erlen.g of {app.name!r}>"
+
+
+def test_the_namespace_is_usable_by_itself():
+    namespace = _AppCtxGlobals()
+    namespace.a = 1
+
+    assert (namespace.get("a"), namespace.get("b"), namespace.get("b", 2)) == (
+        1,
+        None,
+        2,
+    )
+    assert namespace.setdefault("c") is None
+    assert list(namespace) == ["a", "c"]
+    assert "a" in namespace
+    assert namespace.pop("a") == 1
+    assert namespace.pop("a", None) is None
+    with pytest.raises(KeyError, match="a"):
+        namespace.pop("a")
+
+
+# What is made when it is read
+
+
+@pytest.mark.parametrize("name", ["g", "url_adapter"])
+def test_an_application_context_makes_things_when_they_are_read(app, name):
+    with app.app_context() as ctx:
+        assert name not in vars(ctx)
+        assert getattr(ctx, name) is getattr(ctx, name)
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_a_plain_request_makes_nothing_that_its_view_does_not_read(app, client, warm):
+    made = []
+
+    class Globals(_AppCtxGlobals):
+        def __init__(self):
+            made.append("g")
+
+    @app.get("/")
+    def view():
+        ctx = _state.current.get()[1]
+        made.extend(vars(ctx).keys() & {"url_adapter"})
+        return f"{ctx._session}"
+
+    app.app_ctx_globals_class = Globals
+    for _ in range(1 + warm):
+        made.clear()
+        assert client.get("/").text == "None"
+
+    assert made == ([] if warm else ["url_adapter"])
+
+
+def test_a_representation_shows_the_request(app):
+    ctx = app.test_request_context("/x", method="POST")
+
+    assert repr(ctx) == f"<RequestContext 'http://localhost/x' [POST] of {app.name}>"
+
+
+# Entering and leaving
+
+
+def test_the_common_part_leaves_entering_to_the_two_contexts():
+    for move in (_Context().push, _Context().pop):
+        with pytest.raises(NotImplementedError):
+            move()
+
+
+@pytest.mark.parametrize("torn_down", [False, True])
+@pytest.mark.parametrize(
+    ("make", "frame", "expected"),
+    [
+        (lambda app: app.app_context(), (True, False), ["app"]),
+        (lambda app: app.test_request_context(), (True, True), ["request", "app"]),
+    ],
+)
+def test_each_is_torn_down_by_its_last_pop(app, make, frame, expected, torn_down):
+    log = []
+    if torn_down:
+        app.teardown_request(lambda exc: log.append("request"))
+        app.teardown_appcontext(lambda exc: log.append("app"))
+    ctx = make(app)
+
+    for _ in range(3):
+        ctx.push()
+    for left in (2, 1):
+        ctx.pop()
+        assert (has_app_context(), has_request_context()) == frame, left
+        assert log == []
+    ctx.pop()
+
+    assert log == (expected if torn_down else [])
+    with ctx:  # and it can be used again
+        assert (has_app_context(), has_request_context()) == frame
+    assert log == (expected * 2 if torn_down else [])
+
+
+@pytest.mark.parametrize("torn_down", [False, True])
+def test_contexts_nest_in_all_ways(app, torn_down):
+    other = Erlen("other")
+    if torn_down:
+        for one in (app, other):
+            one.teardown_request(lambda exc: None)
+            one.teardown_appcontext(lambda exc: None)
+
+    for makers in itertools.product(
+        [
+            app.app_context,
+            app.test_request_context,
+            other.app_context,
+            other.test_request_context,
+        ],
+        repeat=3,
+    ):
+        stack = []
+        for make in makers:
+            stack.append((_state.current.get(), make()))
+            stack[-1][1].push()
+        while stack:
+            before, ctx = stack.pop()
+            assert ctx in _state.current.get()
+            ctx.pop()
+            assert _state.current.get() == before
+
+
+def test_a_request_brings_an_application_context_unless_there_is_one(app):
+    with app.app_context() as outer, app.test_request_context() as ctx:
+        assert _state.current.get() == (outer, ctx)
+    with Erlen("other").app_context() as outer, app.test_request_context():
+        assert _state.current.get()[0] is not outer
+
+
+@pytest.mark.parametrize("error", [LookupError, KeyboardInterrupt])
+@pytest.mark.parametrize("read", [False, True])
+def test_what_fails_on_the_way_in_is_undone(app, log, error, read):
+    class Fails(RequestContext):
+        def push(self):
+            super().push()
+            raise error
+
+    with pytest.raises(error), Fails(app, create_environ()):
+        pytest.fail("was not entered")
+
+    assert log == ["request", "app"]
+
+
+@pytest.mark.parametrize("make", [Erlen.app_context, Erlen.test_request_context])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(lambda ctx, other: ctx.pop(), id="never pushed"),
+        pytest.param(
+            lambda ctx, other: (ctx.push(), ctx.pop(), ctx.pop()), id="popped twice"
+        ),
+        pytest.param(
+            lambda ctx, other: (ctx.push(), in_new_context(ctx.pop)),
+            id="in another context",
+        ),
+        pytest.param(
+            lambda ctx, other: (ctx.push(), other.push(), ctx.pop()), id="wrong order"
+        ),
+    ],
+)
+def test_a_wrong_pop_is_refused_and_changes_nothing(app, make, wrong):
+    def run():
+        with pytest.raises(AssertionError, match="Popped wrong (app|request) context"):
+            wrong(make(app), other)
+        frame = _state.current.get()
+        with pytest.raises(AssertionError, match="wrong"):
+            wrong_again.pop()
+        assert _state.current.get() == frame
+
+    other, wrong_again = make(app), make(app)
+    in_new_context(run)
+
+
+@pytest.mark.parametrize("torn_down", [False, True])
+def test_a_context_that_was_forgotten_inside_is_noticed(app, torn_down):
+    def run():
+        ctx = app.test_request_context()
+        ctx.push()
+        app.app_context().push()
+        with pytest.raises(AssertionError, match="Popped wrong app context"):
+            ctx.pop()
+
+    if torn_down:
+        app.teardown_request(lambda exc: None)
+    in_new_context(run)
+
+
+# Signals
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_signals_of_a_request(app, nested):
+    sent = []
+    with (
+        signals.appcontext_pushed.connected_to(lambda s, **k: sent.append("pushed")),
+        signals.request_tearing_down.connected_to(
+            lambda s, **k: sent.append("tearing down")
+        ),
+        signals.appcontext_tearing_down.connected_to(
+            lambda s, **k: sent.append("app tearing down")
+        ),
+        signals.appcontext_popped.connected_to(lambda s, **k: sent.append("popped")),
+    ):
+        if nested:
+            with app.app_context(), app.test_request_context():
+                pass
+        else:
+            with app.test_request_context():
+                pass
+
+    assert sent == ["pushed", "tearing down", "app tearing down", "popped"]
+
+
+@pytest.mark.parametrize(
+    "name", ["request_tearing_down", "appcontext_tearing_down", "appcontext_popped"]
+)
+def test_one_receiver_is_enough_to_leave_the_quiet_way(app, name):
+    sent = []
+    with (
+        getattr(signals, name).connected_to(lambda s, **k: sent.append(s)),
+        app.test_request_context(),
+    ):
+        pass
+
+    assert sent == [app]
+
+
+# Streams: the hold and its end
+
+
+def moves(ctx, steps, log):
+    """Do the steps, and note after each what was torn down."""
+    inside = None
+    for step in steps.split():
+        if step == "release":
+            inside.run(ctx.release)
+        elif step == "directly":
+            ctx.release()
+        else:
+            getattr(ctx, step)()
+        if step == "push":
+            inside = contextvars.copy_context()
+        log.append(step)
+
+
+@pytest.mark.parametrize("torn_down", [False, True])
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ("push pop", "push R A pop"),
+        ("push hold pop release", "push hold pop R A release"),
+        ("push hold pop directly", "push hold pop R A directly"),
+        ("push hold release pop", "push hold release R A pop"),
+        ("push hold hold pop release release", "push hold hold pop release R A release"),
+        (
+            "push hold hold release pop release",
+            "push hold hold release pop R A release",
+        ),
+        ("push hold hold release release pop", "push hold hold release release R A pop"),
+        ("push push hold pop release pop", "push push hold pop release R A pop"),
+        ("push push hold pop pop release", "push push hold pop pop R A release"),
+        ("push hold pop push release pop", "push hold pop push release R A pop"),
+        ("push hold pop push pop release", "push hold pop push pop R A release"),
+        (
+            "push hold pop push hold pop release release",
+            "push hold pop push hold pop release R A release",
+        ),
+        ("push hold pop release push pop", "push hold pop R A release push R A pop"),
+        (
+            "push hold pop release push hold pop directly",
+            "push hold pop R A release push hold pop R A directly",
+        ),
+    ],
+)
+def test_it_is_torn_down_once_when_nothing_keeps_it(app, steps, expected, torn_down):
+    log = []
+    if torn_down:
+        app.teardown_request(lambda exc: log.append("R"))
+        app.teardown_appcontext(lambda exc: log.append("A"))
+    else:
+        expected = expected.replace("R A ", "")
+
+    moves(app.test_request_context(), steps, log)
+
+    assert " ".join(log) == expected
+
+
+@pytest.mark.parametrize("end", ["release", "directly"])
+def test_an_application_context_around_it_is_torn_down_by_its_own_pop(app, log, end):
+    with app.app_context():
+        moves(app.test_request_context(), f"push hold pop {end}", log)
+        log.append("outer")
+
+    assert log == ["push", "hold", "pop", "request", end, "outer", "app"]
+
+
+def test_it_may_end_after_the_application_context_around_it(app, log):
+    ctx = app.test_request_context()
+    with app.app_context():
+        ctx.push()
+        inside = contextvars.copy_context()
+        ctx.hold()
+        ctx.pop()
+    assert log == ["app"]
+
+    inside.run(ctx.release)
+
+    assert log == ["app", "request"]
+
+
+@pytest.mark.parametrize("elsewhere", [in_thread, in_greenlet, in_new_context])
+def test_it_may_end_elsewhere(app, elsewhere):
+    seen = []
+    app.teardown_request(lambda exc: seen.append(request.path))
+    app.teardown_appcontext(lambda exc: seen.append((g.mark, has_request_context())))
+    with app.test_request_context("/x") as ctx:
+        g.mark = "mine"
+        ctx.hold()
+    assert seen == []
+
+    elsewhere(ctx.release)
+
+    assert seen == ["/x", ("mine", False)]
+
+
+def test_the_end_of_a_stream_tells_its_error(app):
+    seen = []
+    app.teardown_request(seen.append)
+    app.teardown_appcontext(seen.append)
+    error = LookupError()
+    with app.test_request_context() as ctx:
+        ctx.hold()
+
+    ctx.release(error)
+
+    assert seen == [error, error]
+
+
+@pytest.mark.parametrize("failing", ["request", "app"])
+def test_a_teardown_that_raises_leaves_nothing(app, log, failing):
+    def fail(exc):
+        raise LookupError(failing)
+
+    getattr(app, f"teardown_{failing}".replace("_app", "_appcontext"))(fail)
+    with app.test_request_context() as ctx:
+        ctx.hold()
+
+    with pytest.raises(LookupError, match=failing):
+        ctx.release()
+
+    assert log == ["request", "app"]
+
+
+STREAM_ENDS = {
+    "read in the block": (lambda r: r.data, lambda r: None),
+    "closed in the block": (lambda r: r.close(), lambda r: None),
+    "read after the block": (lambda r: None, lambda r: r.data),
+    "closed after the block": (lambda r: None, lambda r: r.close()),
+    "begun in the block": (
+        lambda r: next(r.iter_encoded()),
+        lambda r: r.close(),
+    ),
+}
+
+
+@pytest.mark.parametrize("torn_down", [False, True])
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize(
+    ("inside", "outside"), STREAM_ENDS.values(), ids=STREAM_ENDS.keys()
+)
+def test_a_stream_in_a_block_of_the_client(app, inside, outside, again, torn_down):
+    torn = []
+    if torn_down:
+        app.teardown_request(lambda exc: torn.append(request.path))
+        app.teardown_appcontext(lambda exc: torn.append("app"))
+
+    @app.get("/stream")
+    def stream():
+        g.mark = "mine"
+        return stream_with_context(f"{g.mark}{n}" for n in range(2))
+
+    app.get("/plain", endpoint="plain")(lambda: "")
+    with app.test_client() as client:
+        response = client.get("/stream")
+        assert request.path == "/stream"
+        assert g.mark == "mine"
+        inside(response)
+        assert torn == []
+        if again:
+            client.get("/plain")
+            assert request.path == "/plain"
+            assert "mark" not in g
+    outside(response)
+    response.close()
+
+    assert torn.count("/stream") == torn_down
+    assert torn.count("app") == torn_down * (3 if again else 1)
+
+
+# Hosts
+
+
+HOST = {"HTTP_HOST": "shop.test"}
+
+
+@pytest.fixture
+def binds(monkeypatch):
+    """Note each host that Werkzeug is asked to bind."""
+    binds = []
+    bind = Map.bind_to_environ
+
+    def noted(self, environ, *args, **kwargs):
+        binds.append(environ["HTTP_HOST"])
+        return bind(self, environ, *args, **kwargs)
+
+    monkeypatch.setattr(Map, "bind_to_environ", noted)
+    return binds
+
+
+def answer(app, path="/", **environ):
+    body, status, headers = run_wsgi_app(app, create_environ(path) | HOST | environ)
+    return status[:3], b"".join(body).decode(), headers
+
+
+@pytest.fixture
+def plain(app):
+    app.get("/")(lambda: "index")
+    app.get("/folder/", endpoint="folder")(lambda: "folder")
+    app.get("/café/<int:n>", endpoint="n")(lambda n: f"{n}")
+    return app
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/", "200"), ("/caf\xe9/7", "200"), ("/absent", "404"), ("/folder", "308")],
+)
+def test_a_host_is_bound_once(plain, binds, path, status):
+    for _ in range(3):
+        assert answer(plain, path)[0] == status
+
+    assert binds == ["shop.test"]
+
+
+@pytest.mark.parametrize("path", ["/folder", "/absent", "/"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"wsgi.url_scheme": "https"},
+        {"SCRIPT_NAME": "/root"},
+        {"QUERY_STRING": "a=1&b=%C3%BC"},
+        {"QUERY_STRING": "a=\xc3\xbc"},
+        {"REQUEST_METHOD": "POST"},
+        {"HTTP_HOST": "other.test:81"},
+    ],
+)
+def test_a_known_host_is_answered_as_a_new_one(plain, path, changes):
+    first = answer(plain, path, **changes)
+    plain._hosts.clear()
+    answer(plain, "/")
+    later = answer(plain, path, **changes)
+
+    assert later[:2] == first[:2]
+    assert list(later[2]) == list(first[2])
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_trusted_hosts_that_are_set_later_hold_at_once(plain, binds, known):
+    if known:
+        assert answer(plain)[0] == "200"
+
+    plain.config["TRUSTED_HOSTS"] = ["other.test"]
+    assert answer(plain)[0] == "400"
+    assert answer(plain, HTTP_HOST="other.test")[0] == "200"
+    plain.config["TRUSTED_HOSTS"] = [".test"]
+    assert answer(plain)[0] == "200"
+    plain.config["TRUSTED_HOSTS"] = None
+    assert answer(plain, HTTP_HOST="any.example")[0] == "200"
+
+
+@pytest.mark.parametrize("host", ["", "a b", "a/b", "a:b", "user@a"])
+def test_a_host_that_is_none_is_refused_each_time(plain, host):
+    for _ in range(2):
+        status = answer(plain, HTTP_HOST=host)[0]
+        assert status == ("400" if host else "200")
+    assert set(plain._hosts) <= {"", "shop.test"}
+
+
+@pytest.mark.parametrize("first", ["plain", "upgrade"])
+def test_an_upgrade_is_matched_by_werkzeug(plain, binds, first):
+    plain.add_url_rule("/ws", "ws", lambda: "ws", websocket=True)
+    upgrade = {"HTTP_UPGRADE": "websocket", "HTTP_CONNECTION": "Upgrade"}
+    if first == "plain":
+        answer(plain)
+
+    for _ in range(2):
+        assert answer(plain, "/ws", **upgrade)[0] == "200"
+        assert answer(plain, "/", **upgrade)[0] == "400"
+        assert answer(plain, "/ws")[0] == "400"
+        assert answer(plain, "/")[0] == "200"
+    assert len(binds) > 4
+
+
+def test_rules_that_compute_their_redirect_get_the_adapter_of_the_request(app):
+    app.add_url_rule("/old", redirect_to=lambda adapter: f"new?q={adapter.query_args}")
+
+    for query in ("a=1", "b=2"):
+        location = answer(app, "/old", QUERY_STRING=query)[2]["Location"]
+        assert query[0] in location
+
+
+def test_an_application_that_binds_by_itself_is_asked_each_time(binds):
+    class Own(Erlen):
+        def create_url_adapter(self, request):
+            asked.append(request and request.host)
+            return super().create_url_adapter(request)
+
+    asked = []
+    app = Own("own")
+    app.add_url_rule("/", "index", lambda: "")
+    for _ in range(3):
+        answer(app)
+
+    assert asked == ["shop.test"] * 3
+    assert not app._hosts
+
+
+def test_an_application_without_an_adapter_finds_nothing():
+    class Own(Erlen):
+        def create_url_adapter(self, request):
+            return None
+
+    app = Own("own")
+    app.add_url_rule("/", "index", lambda: "")
+
+    assert answer(app)[0] == "404"
+
+
+# The error page of a refused host
+
+
+@pytest.mark.parametrize("server_name", [None, "shop.test:8080"])
+@pytest.mark.parametrize("known", [False, True])
+def test_the_page_of_a_refused_host_builds_urls_without_it(app, server_name, known):
+    urls = []
+
+    @app.errorhandler(400)
+    def refused(error):
+        ctx = _state.current.get()[1]
+        urls[:] = [
+            url_for("index"),
+            url_for("index", _external=True),
+            url_for("index", _external=True, _scheme="ftp"),
+            ctx.url_adapter.build("index", force_external=True),
+            ctx.url_adapter.get_host(None),
+        ]
+        return "\n".join(urls), 400
+
+    app.add_url_rule("/", "index", lambda: "")
+    app.config.update(SERVER_NAME=server_name, TRUSTED_HOSTS=["shop.test"])
+    if known:
+        answer(app)
+
+    status, text, headers = answer(app, HTTP_HOST="evil.test", SCRIPT_NAME="/root")
+
+    assert status == "400"
+    assert "evil" not in text + str(headers)
+    assert urls[:2] == ["/root/", f"http://{server_name or 'localhost'}/root/"]
+
+
+@pytest.mark.parametrize("host", ["evil.test", "evil test", "evil.test/x"])
+def test_the_plain_page_of_a_refused_host_does_not_say_it(app, host):
+    app.config["TRUSTED_HOSTS"] = ["shop.test"]
+
+    status, text, headers = answer(app, HTTP_HOST=host)
+
+    assert status == "400"
+    assert "evil" not in text + str(headers)
