@@ -40,6 +40,8 @@ def public_names(module: types.ModuleType) -> t.Iterator[str]:
         yield from listed
         return
     for name, value in vars(module).items():
+        if name.isupper():  # nothing tells where a constant is at home
+            continue
         if not name.startswith("_") and not isinstance(value, types.ModuleType):
             home = getattr(value, "__module__", module.__name__)
             if home == module.__name__ and not isinstance(

@@ -865,6 +865,7 @@ def test_port_in_use():
     assert f"Port {port} is in use by another program." in result.stderr
 
 
+@pytest.mark.service
 @pytest.mark.usefixtures("site")
 def test_server_reloads_a_changed_application(place, free_port):
     # Without watchdog files are compared, which no limit of the machine disturbs.
@@ -895,7 +896,7 @@ def test_server_reloads_a_changed_application(place, free_port):
 
 def _wait_for(port, known):
     """Ask for the page until it is none that is known."""
-    for _ in range(300):
+    for _ in range(1200):
         page = _get(f"http://127.0.0.1:{port}/page")
         for state in ("a page", "No module named 'nowhere'", "new"):
             if state in page and state not in known:

@@ -16,7 +16,6 @@ from werkzeug.test import create_environ
 from werkzeug.test import run_wsgi_app
 
 from erlen import Erlen
-from erlen import Request
 from erlen import _state
 from erlen import after_this_request
 from erlen import copy_current_request_context
@@ -28,7 +27,6 @@ from erlen import session
 from erlen import signals
 from erlen import stream_with_context
 from erlen import url_for
-from erlen.ctx import AppContext
 from erlen.ctx import RequestContext
 from erlen.ctx import _AppCtxGlobals
 from erlen.ctx import _Context
@@ -240,7 +238,7 @@ def test_what_fails_on_the_way_in_is_undone(app, log, error, read):
 )
 def test_a_wrong_pop_is_refused_and_changes_nothing(app, make, wrong):
     def run():
-        with pytest.raises(AssertionError, match="Popped wrong (app|request) context"):
+        with pytest.raises(AssertionError, match=r"Popped wrong (app|request) context"):
             wrong(make(app), other)
         frame = _state.current.get()
         with pytest.raises(AssertionError, match="wrong"):
@@ -331,12 +329,18 @@ def moves(ctx, steps, log):
         ("push hold pop release", "push hold pop R A release"),
         ("push hold pop directly", "push hold pop R A directly"),
         ("push hold release pop", "push hold release R A pop"),
-        ("push hold hold pop release release", "push hold hold pop release R A release"),
+        (
+            "push hold hold pop release release",
+            "push hold hold pop release R A release",
+        ),
         (
             "push hold hold release pop release",
             "push hold hold release pop R A release",
         ),
-        ("push hold hold release release pop", "push hold hold release release R A pop"),
+        (
+            "push hold hold release release pop",
+            "push hold hold release release R A pop",
+        ),
         ("push push hold pop release pop", "push push hold pop release R A pop"),
         ("push push hold pop pop release", "push push hold pop pop R A release"),
         ("push hold pop push release pop", "push hold pop push release R A pop"),
@@ -558,12 +562,13 @@ def test_trusted_hosts_that_are_set_later_hold_at_once(plain, binds, known):
     assert answer(plain, HTTP_HOST="any.example")[0] == "200"
 
 
-@pytest.mark.parametrize("host", ["", "a b", "a/b", "a:b", "user@a"])
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".test"])
 def test_a_host_that_is_none_is_refused_each_time(plain, host):
+    answer(plain)
+
     for _ in range(2):
-        status = answer(plain, HTTP_HOST=host)[0]
-        assert status == ("400" if host else "200")
-    assert set(plain._hosts) <= {"", "shop.test"}
+        assert answer(plain, HTTP_HOST=host)[0] == "400"
+    assert list(plain._hosts) == ["shop.test"]
 
 
 @pytest.mark.parametrize("first", ["plain", "upgrade"])
@@ -582,11 +587,13 @@ def test_an_upgrade_is_matched_by_werkzeug(plain, binds, first):
 
 
 def test_rules_that_compute_their_redirect_get_the_adapter_of_the_request(app):
-    app.add_url_rule("/old", redirect_to=lambda adapter: f"new?q={adapter.query_args}")
+    app.add_url_rule(
+        "/old", "old", redirect_to=lambda adapter: f"new?{adapter.query_args}"
+    )
 
     for query in ("a=1", "b=2"):
         location = answer(app, "/old", QUERY_STRING=query)[2]["Location"]
-        assert query[0] in location
+        assert location.endswith(f"/new?{query}")
 
 
 def test_an_application_that_binds_by_itself_is_asked_each_time(binds):
@@ -648,11 +655,312 @@ def test_the_page_of_a_refused_host_builds_urls_without_it(app, server_name, kno
     assert urls[:2] == ["/root/", f"http://{server_name or 'localhost'}/root/"]
 
 
-@pytest.mark.parametrize("host", ["evil.test", "evil test", "evil.test/x"])
-def test_the_plain_page_of_a_refused_host_does_not_say_it(app, host):
-    app.config["TRUSTED_HOSTS"] = ["shop.test"]
+@pytest.mark.parametrize("known", [False, True])
+def test_no_url_of_a_refused_request_carries_its_host(plain, known):
+    plain.config["TRUSTED_HOSTS"] = ["shop.test"]
+    if known:
+        answer(plain)
 
-    status, text, headers = answer(app, HTTP_HOST=host)
+    for path in ("/", "/folder", "/absent"):
+        status, text, headers = answer(plain, path, HTTP_HOST="evil.test")
+        assert status == "400"
+        assert "//evil" not in text
+        assert {*headers.keys()} == {"Content-Type", "Content-Length"}
 
-    assert status == "400"
-    assert "evil" not in text + str(headers)
+
+# Nothing is left for the collector
+
+
+class Error(Exception):
+    """An error that can be watched."""
+
+
+class HTTPError(NotFound):
+    """An HTTP error that can be watched."""
+
+
+@pytest.fixture
+def watch():
+    """Watch objects die while the collector is off."""
+    watched = {}
+
+    def see(**objects):
+        watched.update({name: weakref.ref(one) for name, one in objects.items()})
+
+    see.alive = lambda: [name for name, ref in watched.items() if ref() is not None]
+    gc.collect()
+    gc.disable()
+    yield see
+    gc.enable()
+
+
+def make_site(watch):
+    app = Erlen("site")
+    app.secret_key = "k"
+    app.config.update(PROPAGATE_EXCEPTIONS=False, TRUSTED_HOSTS=[".test"])
+    app.log_exception = lambda exc_info: None
+    watch(app=app)
+
+    @app.before_request
+    def before():
+        ctx = _state.current.get()[1]
+        watch(ctx=ctx, request=ctx.request, app_ctx=ctx._app_ctx)
+        if ctx.request.routing_exception is not None:
+            watch(routing_exception=ctx.request.routing_exception)
+
+    @app.get("/fail/<how>")
+    def fail(how):
+        error = {"http": HTTPError, "error": Error, "handled": KeyError}[how]()
+        if how != "handled":
+            watch(error=error)
+        try:
+            raise error
+        finally:
+            del error
+
+    @app.get("/stream")
+    @stream_with_context
+    def stream():
+        yield request.path
+
+    @app.get("/session")
+    def keep():
+        session["a"] = 1
+        watch(session=session._get_current_object(), g=g._get_current_object())
+        return url_for("keep", _external=True)
+
+    @app.post("/form")
+    def form():
+        return f"{request.form} {request.files}"
+
+    @app.get("/wrong")
+    def wrong():
+        """Forget to return something."""
+
+    app.get("/folder/", endpoint="folder")(lambda: "")
+    app.register_error_handler(KeyError, lambda error: ("handled", 400))
+    return app
+
+
+@pytest.mark.parametrize("torn_down", [False, True])
+@pytest.mark.parametrize("trusted", [None, [".test"]])
+@pytest.mark.parametrize(
+    ("path", "changes", "status"),
+    [
+        ("/session", {}, "200"),
+        ("/session", {"HTTP_COOKIE": "session=x"}, "200"),
+        ("/stream", {}, "200"),
+        ("/form", {"REQUEST_METHOD": "POST"}, "200"),
+        ("/absent", {}, "404"),
+        ("/folder", {}, "308"),
+        ("/session", {"REQUEST_METHOD": "POST"}, "405"),
+        ("/session", {"REQUEST_METHOD": "OPTIONS"}, "200"),
+        ("/session", {"HTTP_HOST": "a..b"}, "400"),
+        ("/fail/http", {}, "404"),
+        ("/fail/error", {}, "500"),
+        ("/fail/handled", {}, "400"),
+        ("/wrong", {}, "500"),
+    ],
+)
+def test_everything_of_a_request_is_freed_at_once(
+    watch, path, changes, status, trusted, torn_down
+):
+    app = make_site(watch)
+    app.config["TRUSTED_HOSTS"] = trusted
+    if torn_down:
+        app.teardown_request(lambda exc: None)
+    for _ in range(2):  # of a new host and a known one
+        assert answer(app, path, **changes)[0] == status
+        assert watch.alive() == ["app"]
+
+    del app
+    assert watch.alive() == []
+
+
+# Others do not see it
+
+
+@pytest.mark.parametrize("elsewhere", [in_thread, in_greenlet, in_new_context])
+def test_others_do_not_see_a_context(app, elsewhere):
+    seen = []
+    other = Erlen("other")
+
+    def work():
+        seen.append(_state.current.get())
+        with other.test_request_context():
+            seen.append(request.path)
+        seen.append(_state.current.get())
+
+    with app.test_request_context("/mine"):
+        elsewhere(work)
+        assert request.path == "/mine"
+
+    assert seen == [(None, None), "/", (None, None)]
+
+
+GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+import gevent
+from werkzeug.test import create_environ
+from erlen import Erlen, copy_current_request_context, current_app, g, request
+from erlen import session, stream_with_context
+from erlen._state import current
+
+app = Erlen("app")
+app.secret_key = "k"
+torn_down = []
+app.teardown_request(lambda exc: torn_down.append(request.path))
+
+@app.get("/view/<n>")
+def view(n):
+    g.n = session["n"] = n
+    gevent.sleep(0)
+    child = gevent.spawn(lambda: current.get())
+    copied = gevent.spawn(copy_current_request_context(lambda: request.path))
+    gevent.joinall([child, copied])
+    return f"{request.path} {g.n} {session['n']} {copied.value} {child.value}"
+
+@app.get("/stream/<n>")
+@stream_with_context
+def stream(n):
+    for _ in range(3):
+        gevent.sleep(0)
+        yield f"{request.view_args['n']} "
+
+def get(path):
+    body = app(create_environ(path), lambda status, headers: None)
+    text = b"".join(body).decode()
+    getattr(body, "close", int)()
+    assert current.get() == (None, None)
+    return text
+
+paths = [f"/{kind}/{n}" for n in range(5) for kind in ("view", "stream")]
+jobs = [gevent.spawn(get, path) for path in paths]
+gevent.joinall(jobs)
+for path, job in zip(paths, jobs):
+    n = path[-1]
+    expected = f"{path} {n} {n} {path} (None, None)"
+    assert job.value == (f"{n} " * 3 if "stream" in path else expected), job.value
+assert sorted(torn_down) == sorted(paths + paths[::2]), torn_down
+assert current.get() == (None, None)
+"""
+
+
+def test_greenlets_of_gevent_do_not_see_each_other():
+    pytest.importorskip("gevent")
+
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", GEVENT],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+# Copies
+
+
+def test_a_copy_shares_the_request_and_the_session(app):
+    with app.test_request_context("/x") as ctx:
+        assert ctx._session is None
+        copies = [ctx.copy(), ctx.copy()]
+        session["a"] = 1
+
+    for copy in copies:
+        assert copy.request is ctx.request
+        assert copy.session is ctx.session
+    assert ctx.session["a"] == 1
+
+
+def test_a_copied_function_may_run_in_several_threads_at_once(app):
+    barrier = threading.Barrier(2, timeout=30)
+    found = []
+
+    with app.test_request_context("/x"):
+
+        @copy_current_request_context
+        def work():
+            g.n = barrier.wait()
+            barrier.wait()
+            found.append((request.path, g.n))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(found) == [("/x", 0), ("/x", 1)]
+
+
+def test_a_copy_ends_by_itself(app, log):
+    with app.test_request_context():
+        work = copy_current_request_context(lambda: log.append("work"))
+        in_thread(work)
+        assert log == ["work", "request", "app"]
+        log.clear()
+        work()
+        assert log == ["work", "request"]
+        log.clear()
+    assert log == ["request", "app"]
+
+
+# The session
+
+
+@pytest.mark.parametrize("lazily", [False, True])
+def test_a_session_is_opened_once(app, client, lazily):
+    opened = []
+
+    class Interface(type(app.session_interface)):
+        opens_lazily = lazily
+
+        def open_session(self, app, request):
+            opened.append(request.path)
+            return super().open_session(app, request)
+
+    app.session_interface = Interface()
+    app.get("/unread", endpoint="unread")(lambda: "")
+    app.get("/read")(lambda: f"{session.get('a')} {session.accessed}")
+
+    client.get("/unread")
+    assert opened == ([] if lazily else ["/unread"])
+    assert client.get("/read").text == "None True"
+    assert opened[-1:] == ["/read"]
+    assert len(opened) == (1 if lazily else 2)
+
+
+def test_reading_the_session_marks_it_accessed(app):
+    with app.test_request_context() as ctx:
+        ctx._open_session()
+        assert not ctx._session.accessed
+        assert ctx.session.accessed
+
+
+def test_without_a_key_there_is_a_null_session(app):
+    app.secret_key = None
+
+    with app.test_request_context() as ctx:
+        assert ctx.app.session_interface.is_null_session(ctx.session)
+        assert ctx.session is ctx.session
+
+
+# Callbacks of one request
+
+
+def test_after_this_request_needs_one():
+    with pytest.raises(RuntimeError, match="'after_this_request'"):
+        after_this_request(lambda response: response)
+
+
+def test_after_this_request_hands_the_function_back(app):
+    def function(response):
+        """Is not called."""
+
+    with app.test_request_context() as ctx:
+        assert after_this_request(function) is function
+        assert ctx._after_request_functions == [function]

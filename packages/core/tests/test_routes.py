@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from werkzeug.routing import Map
+from werkzeug.routing import MapAdapter
 from werkzeug.routing import Rule
 from werkzeug.test import create_environ
 
@@ -179,3 +180,49 @@ def test_the_first_of_two_equal_owners_wins():
 
 def test_nobody_owns_anything_by_default():
     assert OwnedPrefixes().owner("/") is None
+
+
+def test_the_default_subdomain_is_what_rules_are_matched_by(app):
+    app.url_map.default_subdomain = "main"
+    app.add_url_rule("/x", "main", lambda: "main")
+    app.add_url_rule("/x", "none", lambda: "none", subdomain="")
+    client = app.test_client()
+
+    assert [client.get("/x").text for _ in range(3)] == ["main"] * 3
+
+
+def test_an_adapter_of_ones_own_is_asked_each_time(app):
+    class Adapter(MapAdapter):
+        def match(self, *args, **kwargs):
+            asked.append(self)
+            return super().match(*args, **kwargs)
+
+    class OwnMap(Map):
+        def bind(self, *args, **kwargs):
+            adapter = super().bind(*args, **kwargs)
+            adapter.__class__ = Adapter
+            return adapter
+
+        def bind_to_environ(self, *args, **kwargs):
+            adapter = super().bind_to_environ(*args, **kwargs)
+            adapter.__class__ = Adapter
+            return adapter
+
+    asked = []
+    app.url_map = OwnMap()
+    app.get("/x")(lambda: "x")
+    client = app.test_client()
+
+    assert [client.get("/x").text for _ in range(3)] == ["x"] * 3
+    assert len(asked) == 3
+
+
+def test_another_map_has_another_matcher(app):
+    app.add_url_rule("/x", "x", lambda: "x")
+    client = app.test_client()
+    assert [client.get("/x").status_code for _ in range(2)] == [200, 200]
+
+    app.url_map = Map([Rule("/y", endpoint="x")])
+
+    assert [client.get("/x").status_code for _ in range(2)] == [404, 404]
+    assert [client.get("/y").status_code for _ in range(2)] == [200, 200]

@@ -160,13 +160,13 @@ LIMITS = [
     ("MAX_FORM_PARTS", 2, form_of(1, 1, 1), "more than 2 parts"),
 ]
 
-#: As they are sent, and those in chunks, without a Content-Length.
-SENT = [(*limit, False) for limit in LIMITS]
-SENT += [(*limit, True) for limit in LIMITS if "content_type" in limit[2]]
 
-limits = pytest.mark.parametrize(
-    ("setting", "value", "options", "words", "in_chunks"), SENT
-)
+def limits(test):
+    """Test each limit, with a Content-Length and in chunks."""
+    test = pytest.mark.parametrize("in_chunks", [False, True])(test)
+    return pytest.mark.parametrize(("setting", "value", "options", "words"), LIMITS)(
+        test
+    )
 
 
 @pytest.fixture
@@ -453,13 +453,13 @@ def send(response, environ, check):
         getattr(body, "close", int)()
 
 
-def same(make, **environ):
+def same(make, check=validator, **environ):
     """Compare what Erlen's class and Werkzeug's send; ours goes to a strict server."""
     environ = create_environ() | environ
     status, headers, body = send(make(Plain), environ, lambda response: response)
     if status[:3] in {"204", "304"}:  # the documented difference
         headers = [pair for pair in headers if pair[0].lower() != "content-type"]
-    assert send(make(Response), environ, validator) == (status, headers, body)
+    assert send(make(Response), environ, check) == (status, headers, body)
 
 
 BODIES = {
@@ -526,6 +526,7 @@ def test_every_body_is_sent_as_werkzeug_does(headers):
         {"mimetype": "image/png"},
         {"mimetype": "application/json"},
         {"mimetype": "text/html; charset=latin1"},
+        {"mimetype": ""},
         {"content_type": "text/plain"},
         {"content_type": "text/plain; charset=latin1"},
         {"mimetype": "text/plain", "content_type": "image/png"},
@@ -566,8 +567,9 @@ CHANGES = {
     "cache": lambda r: setattr(r.cache_control, "max_age", 5),
     "vary": lambda r: r.vary.add("Cookie"),
     "allow": lambda r: r.allow.update(["GET"]),
-    "headers, a dict": lambda r: r.headers and setattr(r, "headers", dict(OTHERS)),
-    "headers, pairs": lambda r: r.headers and setattr(r, "headers", OTHERS),
+    "headers, a dict": lambda r: setattr(r, "headers", dict(OTHERS)),
+    "headers": lambda r: setattr(r, "headers", Headers(OTHERS)),
+    "headers, pairs": lambda r: setattr(r, "headers", OTHERS),
 }
 
 OTHERS = [("X-A", "1"), ("Content-Type", "text/plain")]
@@ -679,6 +681,26 @@ def test_every_subclass_sends_as_werkzeugs_would(namespace, mixed_in):
         [{}, {"status": 404}, {"headers": {"Location": "/x"}}], SEQUENCES, METHODS
     ):
         same(lambda cls: classes[cls](body(), **options), REQUEST_METHOD=method)  # noqa: B023
+
+
+def test_a_class_without_a_mimetype_sends_none():
+    ours, theirs = map(subclass({"default_mimetype": None}, False), (Response, Plain))
+    classes = {Response: ours, Plain: theirs}
+
+    for body in SEQUENCES:
+        # The strict server wants one.
+        same(lambda cls: classes[cls](body()), lambda response: response)  # noqa: B023
+
+
+def test_a_mimetype_that_is_set_later_holds_at_once():
+    class Own(Response):
+        pass
+
+    assert Own("x").mimetype == "text/html"
+    Own.default_mimetype = "text/plain"
+
+    assert Own("x").mimetype == "text/plain"
+    assert Own("x", mimetype="text/csv").mimetype == "text/csv"
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -922,7 +944,7 @@ def test_the_error_of_a_forged_header_names_it_and_the_cure():
 @pytest.mark.parametrize("part", sorted(FORGED.keys() - ESCAPED))
 def test_the_client_gets_a_500_without_the_forged_header(app, client, part, bad):
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    app.logger.disabled = True
+    app.log_exception = lambda exc_info: None
     app.get("/")(lambda: FORGED[part](bad))
 
     response = client.get("/")

@@ -203,13 +203,13 @@ class App(Scaffold):
         self.shell_context_processors: list[ft.ShellContextProcessorCallable] = []
         self.blueprints: dict[str, Blueprint] = {}
         self.extensions: dict[str, t.Any] = {}
+        self._hosts = BoundHosts()
         self.url_map = self.url_map_class(host_matching=host_matching)
         self.subdomain_matching = subdomain_matching
         self.template_context_processors = defaultdict(
             list, {None: [_default_template_ctx_processor]}
         )
         self._got_first_request = False
-        self._hosts = BoundHosts()
         self._prefixes = OwnedPrefixes()
         if self.has_static_folder:
             self._add_static_route(static_host, host_matching)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import typing as t
 
+from werkzeug.routing import MapAdapter
+
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
-    from werkzeug.routing import MapAdapter
 
 #: Hosts are the client's to choose, so the memory of them is bounded.
 _HOSTS = 256
@@ -23,12 +24,14 @@ _BOUND_TO = ("wsgi.url_scheme", "SCRIPT_NAME")
 class BoundHost:
     """A host that passed a full bind, and the adapter that this made."""
 
-    __slots__ = ("_bound_to", "adapter")
+    __slots__ = ("_bound_to", "adapter", "domain")
 
     def __init__(
         self, environ: WSGIEnvironment, server_name: str | None, adapter: MapAdapter
     ) -> None:
         self.adapter = adapter
+        #: What rules are matched by, besides the path.
+        self.domain = adapter.subdomain or ""
         self._bound_to = (*map(environ.get, _BOUND_TO), server_name)
 
     def serves(self, environ: WSGIEnvironment, server_name: str | None) -> bool:
@@ -42,9 +45,9 @@ class BoundHosts(dict["str | None", BoundHost]):
     def keep(
         self, environ: WSGIEnvironment, server_name: str | None, adapter: MapAdapter
     ) -> None:
-        """Remember a host, unless it is asked for a WebSocket."""
+        """Remember a host, unless for a WebSocket or with an adapter of one's own."""
         host = environ.get("HTTP_HOST")
-        if host is None or adapter.websocket:
+        if host is None or adapter.websocket or type(adapter) is not MapAdapter:
             return
         if len(self) >= _HOSTS:
             self.clear()

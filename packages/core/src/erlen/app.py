@@ -76,6 +76,9 @@ class Erlen(Serving):
         super().__setattr__(name, value)
         if name in STEPS:
             self._forget_steps()
+        elif name == "url_map":
+            self.__dict__.pop("_matcher", None)
+            self._forget_hosts()
 
     def __delattr__(self, name: str) -> None:
         super().__delattr__(name)

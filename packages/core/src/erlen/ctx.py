@@ -180,6 +180,9 @@ class RequestContext(_Context):
     #: The application context that this one brought with it.
     _app_ctx: AppContext | None = None
 
+    #: The application context that a hold keeps.
+    _kept: AppContext | None = None
+
     #: Why the request's host is refused.
     _host_error: HTTPException | None = None
 
@@ -276,8 +279,8 @@ class RequestContext(_Context):
         app_ctx, previous = _current.get()
         self._pushes = (previous, self._pushes)
         if app_ctx is None or app_ctx.app is not app:
-            self._app_ctx = own = AppContext(app)
-            own._pushes = (app_ctx, None)
+            self._app_ctx = own = self._kept or AppContext(app)
+            own._pushes = (app_ctx, own._pushes)
             _current.set((own, self))
             if appcontext_pushed.receivers:
                 appcontext_pushed.send(app, _async_wrapper=app.ensure_sync)
@@ -306,7 +309,7 @@ class RequestContext(_Context):
         path = environ.get("PATH_INFO") or ""
         if not path.isascii():
             path = decode_wsgi(path)
-        found = app._matcher.match("", path, request.method)
+        found = app._matcher.match(bound.domain, path, request.method)
         if found is not None:
             request.url_rule, request.view_args = found
             endpoint = found[0].endpoint
@@ -397,8 +400,7 @@ class RequestContext(_Context):
             _current.set((_current.get()[0], previous))
             own = self._app_ctx
             if own is not None:
-                if not self._holds:
-                    self._app_ctx = None
+                self._app_ctx = None
                 own.pop(exc)
 
     def _tear_down(self, exc: BaseException | None) -> None:
@@ -414,13 +416,16 @@ class RequestContext(_Context):
         request.environ.pop("werkzeug.request", None)
         exc = request.routing_exception
         if exc is not None:
-            exc.__traceback__ = exc.__context__ = None  # their frames have us
+            # The frames of each traceback have us.
+            exc.__traceback__ = exc.__context__ = exc.__cause__ = None
 
     def hold(self) -> None:
         """Keep this context from being torn down, for a body still to be sent."""
         self._holds += 1
-        if self._app_ctx is not None:
-            self._app_ctx._holds += 1
+        own = self._app_ctx
+        if own is not None:
+            self._kept = own
+            own._holds += 1
 
     def release(self, exc: BaseException | None = None) -> None:
         """End a hold; the last one tears down if the door has left already.
@@ -428,19 +433,23 @@ class RequestContext(_Context):
         Args:
             exc: What the teardown functions get.
         """
-        own = self._app_ctx
         self._holds -= 1
-        if own is not None:
-            own._holds -= 1
+        kept = self._kept
+        if kept is not None and not self._holds:
+            self._kept = None
+            kept._holds = 0
         if self._holds or self._pushes:
             return
+        frame = _current.get()
+        _current.set((kept or frame[0], self))
         try:
             self._tear_down(exc)
         finally:
-            if own is not None and own._pushes is None:
-                own._pushes = (None, None)
-                _current.set((own, None))
-                own.pop(exc)
+            if kept is not None and kept._pushes is None:
+                kept._pushes = (None, None)
+                _current.set((kept, None))
+                kept.pop(exc)
+            _current.set(frame)
 
 
 def after_this_request(f: F) -> F:

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from werkzeug.exceptions import ClientDisconnected
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
+
+from erlen._body import name_limit
+from erlen._body import open_body
+from erlen._body import too_large
+
+BODY = b"0123456789"
+
+#: A server that takes chunks apart, one that counts, and one that does both.
+CHUNKED = {"wsgi.input_terminated": True}
+COUNTED = {"CONTENT_LENGTH": "10"}
+
+
+def opened(environ, limit=None, body=BODY):
+    return open_body({"wsgi.input": io.BytesIO(body)} | environ, limit)
+
+
+def in_pieces(stream):
+    return b"".join(iter(lambda: stream.read(3), b""))
+
+
+READS = {
+    "whole": lambda stream: stream.read(),
+    "in pieces": in_pieces,
+    "in lines": lambda stream: b"".join(stream),
+    "exhausted": lambda stream: getattr(stream, "exhaust", stream.read)(),
+    "into a buffer": lambda stream: stream.read(100) + stream.read(100),
+}
+
+reads = pytest.mark.parametrize("read", READS.values(), ids=READS)
+servers = pytest.mark.parametrize("environ", [COUNTED, CHUNKED, COUNTED | CHUNKED])
+
+
+@reads
+@servers
+@pytest.mark.parametrize("limit", [None, 10, 11, 100])
+def test_a_body_within_its_limit_is_read_whole(read, environ, limit):
+    stream = opened(environ, limit)
+
+    assert read(stream) == BODY
+    assert stream.read() == stream.read(1) == b""
+
+
+@reads
+@servers
+@pytest.mark.parametrize("limit", [1, 9])
+def test_a_body_above_its_limit_is_refused_and_not_cut(read, environ, limit):
+    with pytest.raises(RequestEntityTooLarge) as caught:
+        read(opened(environ, limit))
+
+    assert caught.value.description == (
+        f"The request body has more than {limit} bytes. The limit is"
+        " MAX_CONTENT_LENGTH in the configuration, or request.max_content_length"
+        " for one view."
+    )
+
+
+@servers
+def test_an_empty_body_is_within_every_limit(environ):
+    length = {"CONTENT_LENGTH": "0"} if "CONTENT_LENGTH" in environ else {}
+
+    assert opened(environ | length, 0, b"").read() == b""
+
+
+@pytest.mark.parametrize("environ", [COUNTED, COUNTED | CHUNKED])
+@reads
+def test_a_body_that_is_shorter_than_it_says_is_refused(read, environ):
+    with pytest.raises(ClientDisconnected):
+        read(opened(environ | {"CONTENT_LENGTH": "11"}))
+
+
+@pytest.mark.parametrize("environ", [COUNTED, COUNTED | CHUNKED])
+def test_what_follows_a_body_is_not_read(environ):
+    stream = opened(environ | {"CONTENT_LENGTH": "4"})
+
+    assert stream.read() == b"0123"
+
+
+@pytest.mark.parametrize("limit", [None, 5])
+def test_a_body_of_which_nothing_is_known_is_empty(limit):
+    assert opened({}, limit).read() == b""
+
+
+def test_the_environ_is_not_changed():
+    environ = {"wsgi.input": io.BytesIO(BODY)} | COUNTED | CHUNKED
+    before = environ.copy()
+
+    open_body(environ, 10).read()
+
+    assert environ == before
+
+
+# Which limit it was
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "max_content_length",
+            "has more than 7 bytes. The limit is MAX_CONTENT_LENGTH",
+        ),
+        ("max_form_parts", "has more than 7 parts. The limit is MAX_FORM_PARTS"),
+        (
+            "max_form_memory_size",
+            "has a field of more than 7 bytes. The limit is MAX_FORM_MEMORY_SIZE",
+        ),
+    ],
+)
+def test_a_refusal_names_setting_and_attribute(name, words):
+    text = too_large(name, 7).description
+
+    assert words in text
+    assert f"request.{name} for one view" in text
+
+
+class Pieces(io.BytesIO):
+    """A stream that gives little at a time."""
+
+    def read(self, size=-1):
+        return super().read(50)
+
+
+class Limits:
+    max_form_memory_size = 200
+    max_form_parts = 2
+
+
+def form_of(*sizes):
+    part = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n%s\r\n'
+    return b"".join(part % (b"x" * size) for size in sizes) + b"--b--\r\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (form_of(300), "a field of more than 200 bytes"),
+        (form_of(1, 1, 1), "more than 2 parts"),
+    ],
+)
+def test_the_limit_of_a_form_is_found_by_who_raised(body, words):
+    parser = FormDataParser(
+        max_form_memory_size=Limits.max_form_memory_size,
+        max_form_parts=Limits.max_form_parts,
+    )
+    pieces = Pieces(body)
+
+    with pytest.raises(RequestEntityTooLarge) as caught:
+        parser.parse(pieces, "multipart/form-data", len(body), {"boundary": "b"})
+
+    assert f"has {words}." in name_limit(caught.value, Limits).description
+
+
+def test_a_refusal_that_names_its_limit_is_handed_on():
+    error = too_large("max_content_length", 7)
+
+    assert name_limit(error, Limits) is error
+
+
+def test_a_refusal_that_nobody_raised_is_that_of_a_field():
+    assert (
+        "MAX_FORM_MEMORY_SIZE"
+        in name_limit(RequestEntityTooLarge(), Limits).description
+    )
