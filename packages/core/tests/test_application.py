@@ -410,6 +410,32 @@ def test_the_set_up_ends_with_the_first_request(app, client):
         app.get("/late", endpoint="late")(view)
 
 
+# Async
+
+
+async def later():
+    return f"later {request.path}"
+
+
+def test_async_functions_are_wrapped_and_others_are_not(app, client):
+    app.add_url_rule("/later", "later", later)
+
+    assert app.ensure_sync(view) is view
+    assert app.ensure_sync(later) is not later
+    assert client.get("/later").text == "later /later"
+
+
+def test_without_asgiref_the_extra_is_named(app, client, monkeypatch):
+    monkeypatch.setitem(sys.modules, "asgiref.sync", None)
+    app.add_url_rule("/later", "later", later)
+
+    with pytest.raises(RuntimeError, match="needs asgiref under WSGI") as caught:
+        client.get("/later")
+
+    assert 'pip install "erlen[async]"' in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
 # The rest
 
 
@@ -420,6 +446,12 @@ def test_blueprints_are_listed_in_their_order(app):
 
     assert [*app.iter_blueprints()] == blueprints
     assert list(app.blueprints) == ["c", "a", "b"]
+
+
+def test_a_blueprint_may_own_a_prefix(app):
+    app._own_prefix("/shop", "shop")
+
+    assert app._prefixes.owner("/shop/x") == "shop"
 
 
 def test_redirects_are_responses_of_the_application(app):

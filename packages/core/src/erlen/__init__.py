@@ -1,4 +1,4 @@
-"""Erlen: Flask's public API, ten times the speed, batteries optional.
+"""Erlen: Flask's public API on a small, fast core, batteries optional.
 
 This is the facade: everything that an application needs to import.
 """

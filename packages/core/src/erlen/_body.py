@@ -7,10 +7,12 @@ its length is refused on every server; each refusal names limit and setting.
 
 from __future__ import annotations
 
+import sys
 import typing as t
 
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wsgi import LimitedStream
+from werkzeug.wsgi import get_content_length
 from werkzeug.wsgi import get_input_stream
 
 if t.TYPE_CHECKING:
@@ -25,8 +27,13 @@ class _Bounded(LimitedStream):
 
     def on_exhausted(self) -> None:
         # A body of exactly the limit is whole; one byte more tells.
-        if self._stream.read(1):
-            raise too_large("max_content_length", self.limit)
+        try:
+            more = self._stream.read(1)
+        except (OSError, ValueError) as exc:
+            self.on_disconnect(exc)
+        else:
+            if more:
+                raise too_large("max_content_length", self.limit)
 
     def readall(self) -> bytes:
         data = super().readall()
@@ -63,12 +70,14 @@ def open_body(environ: WSGIEnvironment, limit: int | None) -> t.IO[bytes]:
         RequestEntityTooLarge: 413, its length is above the limit.
     """
     terminated = environ.get("wsgi.input_terminated")
-    if terminated and environ.get("CONTENT_LENGTH"):
+    if terminated and get_content_length(environ):  # none, if it is chunked
         # A server's word that the input ends by itself does not tell a whole
         # body from one cut short: count the bytes all the same.
         environ = {k: v for k, v in environ.items() if k != "wsgi.input_terminated"}
-    elif terminated and limit is not None:
-        return t.cast("t.IO[bytes]", _Bounded(environ["wsgi.input"], limit))
+    elif terminated:
+        # Bounded at any rate: what the server raises for a broken end is a 400 then.
+        bound = sys.maxsize if limit is None else limit
+        return t.cast("t.IO[bytes]", _Bounded(environ["wsgi.input"], bound))
     try:
         return get_input_stream(environ, max_content_length=limit)
     except RequestEntityTooLarge:

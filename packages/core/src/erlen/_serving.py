@@ -28,7 +28,7 @@ from .signals import got_request_exception
 from .signals import request_finished
 from .signals import request_started
 from .signals import request_tearing_down
-from .wrappers import blueprint_path
+from .wrappers import _blueprint_path
 
 if t.TYPE_CHECKING:
     import collections.abc as cabc
@@ -71,7 +71,7 @@ class Serving(App):
         changes = self._plans.changes
         names: list[str] = []
         if endpoint is not None and "." in endpoint:
-            names = blueprint_path(endpoint.rpartition(".")[0])
+            names = _blueprint_path(endpoint.rpartition(".")[0])
         inwards: tuple[str | None, ...] = (None, *reversed(names))
         outwards: tuple[str | None, ...] = (*names, None)
 
@@ -215,7 +215,7 @@ class Serving(App):
         if request.routing_exception is not None:
             owner = self._prefixes.owner(request.path)
             if owner is not None:
-                return blueprint_path(owner)
+                return _blueprint_path(owner)
         return request.blueprints
 
     def handle_user_exception(

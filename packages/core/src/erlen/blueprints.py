@@ -29,7 +29,7 @@ App = t.Any
 _UNSET: t.Any = object()
 
 
-def join_prefix(prefix: str | None, rule: str) -> str:
+def _join_prefix(prefix: str | None, rule: str) -> str:
     """Put a URL prefix in front of a rule, with one slash between them."""
     if not prefix:
         return rule
@@ -76,7 +76,7 @@ class BlueprintSetupState:
     ) -> None:
         """Add a rule to the application, with prefix, name and defaults."""
         if self.url_prefix is not None:
-            rule = join_prefix(self.url_prefix, rule)
+            rule = _join_prefix(self.url_prefix, rule)
         options.setdefault("subdomain", self.subdomain)
         if endpoint is None:
             endpoint = _endpoint_from_view_func(view_func)  # type: ignore[arg-type]  # None is refused there
@@ -414,7 +414,7 @@ def _nested_options(
     if prefix is None:
         prefix = blueprint.url_prefix
     if state.url_prefix is not None and prefix is not None:
-        prefix = join_prefix(state.url_prefix, prefix)
+        prefix = _join_prefix(state.url_prefix, prefix)
     elif prefix is None:
         prefix = state.url_prefix
     if prefix is not None:

@@ -20,7 +20,7 @@ from .signals import appcontext_popped
 from .signals import appcontext_pushed
 from .signals import appcontext_tearing_down
 from .signals import request_tearing_down
-from .wrappers import decode_wsgi
+from .wrappers import _decode_wsgi
 
 if t.TYPE_CHECKING:
     import collections.abc as cabc
@@ -306,16 +306,18 @@ class RequestContext(_Context):
         ):
             self.match_request()
             return
-        path = environ.get("PATH_INFO") or ""
+        path = environ.get("PATH_INFO", "/")
         if not path.isascii():
-            path = decode_wsgi(path)
-        found = app._matcher.match(bound.domain, path, request.method)
+            path = _decode_wsgi(path)
+        # COMPAT: not `request.method`, which a subclass may derive from elsewhere.
+        method = environ["REQUEST_METHOD"]
+        found = app._matcher.match(bound.domain, path, method)
         if found is not None:
             request.url_rule, request.view_args = found
             endpoint = found[0].endpoint
             self._plan = app._plans.get(endpoint) or app._make_plan(endpoint)
         elif bound.serves(environ, app.config["SERVER_NAME"]):
-            query = decode_wsgi(environ.get("QUERY_STRING") or "")
+            query = _decode_wsgi(environ.get("QUERY_STRING") or "")
             self._ask(bound.adapter, path, query)
         else:
             self.match_request()
@@ -337,8 +339,10 @@ class RequestContext(_Context):
         """Ask Werkzeug, which knows all about redirects and errors."""
         app = self.app
         request = self.request
+        # An empty method would be the one that the adapter was bound to.
+        method = request.environ["REQUEST_METHOD"] or "-"
         try:
-            rule, args = adapter.match(path, request.method, True, query)
+            rule, args = adapter.match(path, method, True, query)
         except HTTPException as exc:
             request.routing_exception = exc
             request._needs_close = True

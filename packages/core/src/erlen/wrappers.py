@@ -12,6 +12,7 @@ import typing as t
 
 from werkzeug.datastructures import EnvironHeaders
 from werkzeug.datastructures import Headers
+from werkzeug.datastructures import IfRange
 from werkzeug.exceptions import BadRequest
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -37,7 +38,7 @@ if t.TYPE_CHECKING:
 _current = _state.current
 
 
-def blueprint_path(name: str) -> list[str]:
+def _blueprint_path(name: str) -> list[str]:
     """List the blueprints that a dotted blueprint name goes through.
 
     Args:
@@ -58,7 +59,7 @@ def _setting(name: str, fallback: t.Any) -> t.Any:
     return fallback if ctx is None else ctx.app.config[name]
 
 
-def decode_wsgi(value: str) -> str:
+def _decode_wsgi(value: str) -> str:
     """Decode a WSGI string (bytes as Latin-1) as UTF-8, bad bytes replaced."""
     if value.isascii():
         return value
@@ -77,15 +78,20 @@ def _server(request: Request) -> tuple[str, int | None] | None:
 
 
 def _root_path(request: Request) -> str:
-    return decode_wsgi(request.environ.get("SCRIPT_NAME") or "").rstrip("/")
+    return _decode_wsgi(request.environ.get("SCRIPT_NAME") or "").rstrip("/")
 
 
 def _path(request: Request) -> str:
-    return "/" + decode_wsgi(request.environ.get("PATH_INFO") or "").lstrip("/")
+    return "/" + _decode_wsgi(request.environ.get("PATH_INFO") or "").lstrip("/")
 
 
 def _query_string(request: Request) -> bytes:
-    return t.cast("str", request.environ.get("QUERY_STRING", "")).encode("latin1")
+    query: str = request.environ.get("QUERY_STRING", "")
+    raw = query.encode("latin1")
+    if query.isascii():
+        return raw
+    # Bytes that are no UTF-8 are quoted, as `args` does it, which would raise here.
+    return raw.decode(errors="werkzeug.url_quote").encode()
 
 
 def _scheme(request: Request) -> str:
@@ -98,6 +104,24 @@ def _remote_addr(request: Request) -> str | None:
 
 def _headers(request: Request) -> EnvironHeaders:
     return EnvironHeaders(request.environ)
+
+
+def _lenient(name: str, absent: t.Callable[[], t.Any]) -> t.Any:
+    """Read a header as Werkzeug does, or as if it was absent where that raises.
+
+    base64 that is no ASCII and a date with a year of twenty digits do.
+    """
+    of: t.Any = getattr(RequestBase, name)
+
+    def read(request: Request) -> t.Any:
+        try:
+            return of.__get__(request)
+        except (OverflowError, ValueError):
+            return absent()
+
+    if isinstance(of, cached_property):
+        return cached_property(read, name, of.__doc__)
+    return property(read, doc=of.__doc__)
 
 
 class Request(RequestBase):
@@ -135,6 +159,11 @@ class Request(RequestBase):
         query_string = lazy(_query_string)
         headers = lazy(_headers)
         remote_addr = lazy(_remote_addr)
+        authorization = _lenient("authorization", type(None))
+        date = _lenient("date", type(None))
+        if_modified_since = _lenient("if_modified_since", type(None))
+        if_unmodified_since = _lenient("if_unmodified_since", type(None))
+        if_range = _lenient("if_range", IfRange)
 
     def __init__(
         self,
@@ -210,6 +239,24 @@ class Request(RequestBase):
     def max_form_parts(self, value: int | None) -> None:
         self._max_form_parts = value
 
+    @cached_property
+    def host(self) -> str:
+        """The host, with its port unless that is the scheme's own.
+
+        Empty where the client sent none, or one that cannot be a host's name.
+
+        Raises:
+            SecurityError: 400, it is none of `trusted_hosts`.
+        """
+        host = super().host
+        name = host.partition(":")[0].lower()
+        if "xn--" in name:
+            try:
+                name.encode().decode("idna")
+            except UnicodeError:  # out of `url`, it would be a 500
+                return ""
+        return host
+
     @property
     def endpoint(self) -> str | None:
         """The endpoint that matched, or None where none did."""
@@ -228,7 +275,7 @@ class Request(RequestBase):
     def blueprints(self) -> list[str]:
         """The blueprint and its parents by name, innermost first."""
         name = self.blueprint
-        return [] if name is None else blueprint_path(name)
+        return [] if name is None else _blueprint_path(name)
 
     @cached_property
     def stream(self) -> t.IO[bytes]:
@@ -306,6 +353,11 @@ _CLEAN_SIZE = 1024
 _TYPES = 64
 
 _BODILESS = frozenset({*range(100, 200), 204, 304})
+
+#: Where the conditions of a request have dates.
+_DATES = frozenset(
+    ("HTTP_IF_MODIFIED_SINCE", "HTTP_IF_RANGE", "HTTP_IF_UNMODIFIED_SINCE")
+)
 
 
 def _check_header(pair: tuple[str, str]) -> bool:
@@ -447,6 +499,30 @@ class Response(ResponseBase):
     def max_cookie_size(self) -> int:  # type: ignore[override]  # Werkzeug has a plain class attribute
         """The size in bytes above which a cookie warns: `MAX_COOKIE_SIZE`."""
         return t.cast("int", _setting("MAX_COOKIE_SIZE", ResponseBase.max_cookie_size))
+
+    def make_conditional(
+        self,
+        request_or_environ: WSGIEnvironment | RequestBase,
+        accept_ranges: bool | str = False,
+        complete_length: int | None = None,
+    ) -> t.Self:
+        """Make this a 304, 412 or 206 where the request asks for it.
+
+        Args:
+            request_or_environ: The request, whose conditions count.
+            accept_ranges: Whether parts can be asked for, or their unit.
+            complete_length: The length of the whole body, for ranges.
+
+        Raises:
+            RequestedRangeNotSatisfiable: 416, there is no such part.
+        """
+        environ: t.Any = getattr(request_or_environ, "environ", request_or_environ)
+        try:
+            super().make_conditional(environ, accept_ranges, complete_length)
+        except OverflowError:  # a year of twenty digits: no date, so no condition
+            environ = {k: v for k, v in environ.items() if k not in _DATES}
+            super().make_conditional(environ, accept_ranges, complete_length)
+        return self
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
         """Return the headers as they are sent; 204 and 304 have no type."""
