@@ -228,8 +228,8 @@ URLS = [
     ("index", {"_scheme": "https"}, "https://localhost/"),
     (
         "index",
-        {"_scheme": "ftp", "_external": True, "_anchor": ""},
-        "ftp://localhost/#",
+        {"_scheme": "https", "_external": True, "_anchor": ""},
+        "https://localhost/#",
     ),
     (".index", {}, "/shop.admin/"),
     ("shop.index", {}, "/shop/"),

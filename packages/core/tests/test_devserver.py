@@ -45,6 +45,7 @@ def without_dotenv(monkeypatch):
 
 
 def test_load_dotenv_prefers_what_is_set_already(place):
+    pytest.importorskip("dotenv")
     os.environ["D"] = "environment"
     (place / ".flaskenv").write_text("A=flaskenv\nB=flaskenv\nC=flaskenv\nD=flaskenv\n")
     (place / ".env").write_text("B=env\nC=env\nD=env\n")
@@ -63,6 +64,7 @@ def test_load_dotenv_prefers_what_is_set_already(place):
 
 
 def test_load_dotenv_looks_upwards_and_stays_where_it_is(place, monkeypatch):
+    pytest.importorskip("dotenv")
     (place / ".env").write_text("A=env\n")
     (place / "below").mkdir()
     monkeypatch.chdir(place / "below")
@@ -72,6 +74,7 @@ def test_load_dotenv_looks_upwards_and_stays_where_it_is(place, monkeypatch):
 
 
 def test_load_dotenv_without_defaults(place):
+    pytest.importorskip("dotenv")
     (place / ".env").write_text("A=env\n")
     (place / "given").write_text("B=given\n")
     assert load_dotenv(load_defaults=False) is False
@@ -191,6 +194,7 @@ def test_run_takes_its_place_from_the_server_name(
 def test_run_sets_debug(
     app, served, place, before, environment, file, arguments, expected
 ):
+    pytest.importorskip("dotenv")
     os.environ.update(environment)
     (place / ".env").write_text(file)
     app.debug = before

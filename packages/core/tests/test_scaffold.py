@@ -99,7 +99,6 @@ def test_its_commands_are_a_group_of_its_name(part):
         ("static", "", "static", ""),
         (None, "/s", None, "/s"),
         (os.path.join(os.sep, "srv"), None, os.path.join(os.sep, "srv"), "/srv"),
-        ("", None, "", ""),
     ],
 )
 def test_the_folder_and_the_url_path_of_static_files(
@@ -111,8 +110,7 @@ def test_the_folder_and_the_url_path_of_static_files(
         expected = os.path.join(tmp_path, expected)
     assert part.static_folder == expected
     assert part.has_static_folder is (folder is not None)
-    if folder != "":
-        assert part.static_url_path == url_path
+    assert part.static_url_path == url_path
 
 
 def test_folders_may_be_paths(tmp_path):

@@ -116,6 +116,8 @@ def test_a_view_needs_an_application(show):
 
 
 def test_an_async_view(app, client):
+    pytest.importorskip("asgiref")
+
     class Async(View):
         async def dispatch_request(self, name):
             return f"async {name}"
@@ -262,6 +264,8 @@ def test_a_method_that_is_not_there_is_named(app, methods, method):
 
 
 def test_methods_may_be_async(app, client):
+    pytest.importorskip("asgiref")
+
     class Async(MethodView):
         async def get(self, name):
             return f"async {name}"

@@ -17,6 +17,9 @@ if t.TYPE_CHECKING:
 
 _KINDS = ("for", "proto", "host", "port", "prefix")
 
+#: The scheme of a request, from what a proxy calls it.
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+
 
 def trust_proxies(environ: WSGIEnvironment, hops: t.Any) -> None:
     """Replace what the last proxy says by what the first trusted one says.
@@ -31,8 +34,18 @@ def trust_proxies(environ: WSGIEnvironment, hops: t.Any) -> None:
     Raises:
         ValueError: `hops` is neither; the message names the setting.
     """
-    if "werkzeug.proxy_fix.orig" not in environ:
-        ProxyFix(_nothing, **_counts(hops))(environ, _nothing_started)
+    if "werkzeug.proxy_fix.orig" in environ:
+        return
+    counts = _counts(hops)
+    scheme: str = environ["wsgi.url_scheme"]
+    ProxyFix(_nothing, **counts)(environ, _nothing_started)
+    # Some proxies say "wss", and a client that one lets through says anything.
+    said: str = environ["wsgi.url_scheme"].lower()
+    environ["wsgi.url_scheme"] = _SCHEMES.get(said, scheme)
+    if counts["x_prefix"]:
+        # One slash in front: "//host" or "host" would be read as a host in URLs.
+        prefix = environ.get("SCRIPT_NAME", "").strip("/")
+        environ["SCRIPT_NAME"] = prefix and f"/{prefix}"
 
 
 def _counts(hops: t.Any) -> dict[str, int]:

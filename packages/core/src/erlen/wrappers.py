@@ -115,7 +115,7 @@ def _lenient(name: str, absent: t.Callable[[], t.Any]) -> t.Any:
 
     def read(request: Request) -> t.Any:
         try:
-            return of.__get__(request)
+            return of.__get__(request, type(request))
         except (OverflowError, ValueError):
             return absent()
 
