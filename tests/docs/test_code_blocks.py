@@ -27,9 +27,19 @@ from tests.docs.pages import Block
 from tests.docs.pages import blocks
 from tests.docs.pages import chapters
 
+from erlen import signals
+
 DIRECTIVES = re.compile(r"\{[a-z:-]+\}")  # Sphinx's own, such as {toctree}
 # The name of a file, in a comment of Python, SQL or Jinja.
 FILE_NAME = re.compile(r"(?:#|--|\{#) ([\w/]+\.\w+)(?: #\})?\n")
+
+
+@pytest.fixture(autouse=True)
+def _signals_end_with_their_page():
+    """Disconnect what a page connects: other tests count the receivers."""
+    yield
+    for name in set(signals.__all__) - {"Namespace"}:
+        getattr(signals, name)._clear_state()
 
 
 def save(block, folder):
