@@ -418,6 +418,7 @@ async def later():
 
 
 def test_async_functions_are_wrapped_and_others_are_not(app, client):
+    pytest.importorskip("asgiref")
     app.add_url_rule("/later", "later", later)
 
     assert app.ensure_sync(view) is view

@@ -26,40 +26,38 @@ def in_pieces(stream):
     return b"".join(iter(lambda: stream.read(3), b""))
 
 
-READS = {
-    "whole": lambda stream: stream.read(),
-    "in pieces": in_pieces,
-    "in lines": lambda stream: b"".join(stream),
-    "exhausted": lambda stream: getattr(stream, "exhaust", stream.read)(),
-    "into a buffer": lambda stream: stream.read(100) + stream.read(100),
-}
+#: Ways to read a whole stream.
+READS = [
+    lambda stream: stream.read(),
+    in_pieces,
+    b"".join,
+    lambda stream: getattr(stream, "exhaust", stream.read)(),
+    lambda stream: stream.read(100) + stream.read(100),
+]
 
-reads = pytest.mark.parametrize("read", READS.values(), ids=READS)
 servers = pytest.mark.parametrize("environ", [COUNTED, CHUNKED, COUNTED | CHUNKED])
 
 
-@reads
 @servers
 @pytest.mark.parametrize("limit", [None, 10, 11, 100])
-def test_a_body_within_its_limit_is_read_whole(read, environ, limit):
-    stream = opened(environ, limit)
+def test_a_body_within_its_limit_is_read_whole(environ, limit):
+    for read in READS:
+        stream = opened(environ, limit)
+        assert read(stream) == BODY
+        assert stream.read() == stream.read(1) == b""
 
-    assert read(stream) == BODY
-    assert stream.read() == stream.read(1) == b""
 
-
-@reads
 @servers
 @pytest.mark.parametrize("limit", [1, 9])
-def test_a_body_above_its_limit_is_refused_and_not_cut(read, environ, limit):
-    with pytest.raises(RequestEntityTooLarge) as caught:
-        read(opened(environ, limit))
-
-    assert caught.value.description == (
-        f"The request body has more than {limit} bytes. The limit is"
-        " MAX_CONTENT_LENGTH in the configuration, or request.max_content_length"
-        " for one view."
-    )
+def test_a_body_above_its_limit_is_refused_and_not_cut(environ, limit):
+    for read in READS:
+        with pytest.raises(RequestEntityTooLarge) as caught:
+            read(opened(environ, limit))
+        assert caught.value.description == (
+            f"The request body has more than {limit} bytes. The limit is"
+            " MAX_CONTENT_LENGTH in the configuration, or request.max_content_length"
+            " for one view."
+        )
 
 
 @servers
@@ -70,10 +68,30 @@ def test_an_empty_body_is_within_every_limit(environ):
 
 
 @pytest.mark.parametrize("environ", [COUNTED, COUNTED | CHUNKED])
-@reads
-def test_a_body_that_is_shorter_than_it_says_is_refused(read, environ):
-    with pytest.raises(ClientDisconnected):
-        read(opened(environ | {"CONTENT_LENGTH": "11"}))
+def test_a_body_that_is_shorter_than_it_says_is_refused(environ):
+    for read in READS:
+        with pytest.raises(ClientDisconnected):
+            read(opened(environ | {"CONTENT_LENGTH": "11"}))
+
+
+@pytest.mark.parametrize("error", [OSError, ValueError])
+@pytest.mark.parametrize("limit", [None, 5, 10, 100])
+def test_a_body_that_ends_in_an_error_of_the_server_is_refused(limit, error):
+    class Broken(io.BytesIO):
+        def readinto(self, buffer):
+            if self.tell() == len(BODY):
+                raise error
+            return super().readinto(buffer)
+
+        def read(self, size=-1):
+            if self.tell() == len(BODY):
+                raise error
+            return super().read(size)
+
+    expected = RequestEntityTooLarge if limit == 5 else ClientDisconnected
+    for read in READS:
+        with pytest.raises(expected):
+            read(open_body({"wsgi.input": Broken(BODY)} | CHUNKED, limit))
 
 
 @pytest.mark.parametrize("environ", [COUNTED, COUNTED | CHUNKED])

@@ -39,7 +39,7 @@ def seen(environ):
     [
         (1, ("10.0.0.2", "https", "inner.test", "")),
         (2, ("198.51.100.7", "http", "shop.test", "")),
-        (3, ("203.0.113.66", "gopher", "evil.test", "")),
+        (3, ("203.0.113.66", "http", "evil.test", "")),  # gopher is no scheme
         (4, DIRECT),  # fewer values than proxies: somebody went around one
         ({"for": 1}, ("10.0.0.2", "http", "direct.test", "")),
         ({"proto": 2, "host": 2}, ("192.0.2.1", "http", "shop.test", "")),
@@ -56,6 +56,47 @@ def test_only_the_values_of_trusted_proxies_are_believed(hops, expected):
     trust_proxies(environ, hops)
 
     assert seen(environ) == expected
+
+
+@pytest.mark.parametrize("server", ["http", "https"])
+@pytest.mark.parametrize(
+    ("said", "scheme"),
+    [
+        ("http", "http"),
+        ("https", "https"),
+        ("HTTPS", "https"),
+        ("ws", "http"),
+        ("wss", "https"),
+        ("gopher", None),
+        ("javascript", None),
+        ("", None),
+    ],
+)
+def test_a_scheme_is_one_of_http_or_that_of_the_server(server, said, scheme):
+    environ = environ_of({"X-Forwarded-Proto": said}) | {"wsgi.url_scheme": server}
+
+    trust_proxies(environ, 1)
+
+    assert environ["wsgi.url_scheme"] == (scheme or server)
+
+
+@pytest.mark.parametrize(
+    ("said", "prefix"),
+    [
+        ("/shop", "/shop"),
+        ("/shop/", "/shop"),
+        ("shop/a", "/shop/a"),
+        ("//evil.test/", "/evil.test"),
+        ("/", ""),
+        ("", ""),
+    ],
+)
+def test_a_prefix_is_a_path_and_no_host(said, prefix):
+    environ = environ_of({"X-Forwarded-Prefix": said})
+
+    trust_proxies(environ, {"prefix": 1})
+
+    assert environ["SCRIPT_NAME"] == prefix
 
 
 @pytest.mark.parametrize(

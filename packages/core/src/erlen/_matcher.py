@@ -127,12 +127,15 @@ class Matcher:
         state = self._map._matcher._root.static.get(domain)
         if state is None or "" not in state.static:
             return _NO_TREE
+        trees = self._trees  # of these rules: a change puts others there
         tree = _Tree()
         try:
             _Copier(self._map, tree).copy(state.static[""], "")
         except (re.error, OverflowError):  # a bad pattern: Werkzeug shall say so
             tree = _NO_TREE
-        self._trees[domain] = tree
+        except RuntimeError:  # another thread adds a rule: not now
+            return _NO_TREE
+        trees[domain] = tree
         return tree
 
 

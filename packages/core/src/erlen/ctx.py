@@ -281,9 +281,14 @@ class RequestContext(_Context):
         if app_ctx is None or app_ctx.app is not app:
             self._app_ctx = own = self._kept or AppContext(app)
             own._pushes = (app_ctx, own._pushes)
-            _current.set((own, self))
             if appcontext_pushed.receivers:
-                appcontext_pushed.send(app, _async_wrapper=app.ensure_sync)
+                _current.set((own, previous))  # COMPAT: the request comes after it
+                try:
+                    appcontext_pushed.send(app, _async_wrapper=app.ensure_sync)
+                finally:
+                    _current.set((own, self))
+            else:
+                _current.set((own, self))
         else:
             _current.set((app_ctx, self))
         if self._session is None and not app.session_interface.opens_lazily:

@@ -119,9 +119,10 @@ def _lenient(name: str, absent: t.Callable[[], t.Any]) -> t.Any:
         except (OverflowError, ValueError):
             return absent()
 
+    read.__doc__ = of.__doc__  # `doc=` is lost by a subclass of `property`
     if isinstance(of, cached_property):
-        return cached_property(read, name, of.__doc__)
-    return property(read, doc=of.__doc__)
+        return cached_property(read, name)
+    return property(read)
 
 
 class Request(RequestBase):
@@ -151,7 +152,7 @@ class Request(RequestBase):
     _max_form_memory_size: int | None = None
     _max_form_parts: int | None = None
 
-    if not t.TYPE_CHECKING:
+    if not t.TYPE_CHECKING:  # pragma: no branch - plain attributes to checkers
         scheme = lazy(_scheme)
         server = lazy(_server)
         root_path = lazy(_root_path)
