@@ -450,7 +450,7 @@ def test_blueprints_are_listed_in_their_order(app):
 
 
 def test_a_blueprint_may_own_a_prefix(app):
-    app._own_prefix("/shop", "shop")
+    app._own_prefix("/shop", "shop", None)
 
     assert app._prefixes.owner("/shop/x") == "shop"
 

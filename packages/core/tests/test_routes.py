@@ -6,6 +6,8 @@ from werkzeug.routing import MapAdapter
 from werkzeug.routing import Rule
 from werkzeug.test import create_environ
 
+from erlen import Blueprint
+from erlen import Erlen
 from erlen._routes import _HOSTS
 from erlen._routes import BoundHosts
 from erlen._routes import OwnedPrefixes
@@ -176,6 +178,39 @@ def test_the_first_of_two_equal_owners_wins():
 
     assert prefixes.owner("/shop/x") == "first"
     assert prefixes.owner("/other/x") == "second"
+
+
+@pytest.mark.parametrize(
+    ("subdomain", "asked", "owned"),
+    [
+        ("", "", True),
+        ("", "www", False),
+        ("api", "api", True),
+        ("api", "www", False),
+        ("api", "api.v2", False),
+        ("<user>.api", "ada.api", True),
+        ("<user>.api", "a.b.api", False),
+        ("api", None, True),  # by host
+    ],
+)
+def test_an_owner_is_asked_on_its_own_subdomain(subdomain, asked, owned):
+    prefixes = OwnedPrefixes()
+    prefixes.add("", "owner", subdomain)
+
+    assert prefixes.owner("/x", asked) == ("owner" if owned else None)
+
+
+def test_another_subdomain_answers_its_own_404():
+    app = Erlen("site", subdomain_matching=True)
+    app.config["SERVER_NAME"] = "shop.test"
+    api = Blueprint("api", __name__, subdomain="api", owns_prefix=True)
+    api.register_error_handler(404, lambda exc: ({"error": 404}, 404))
+    app.register_blueprint(api)
+    client = app.test_client()
+
+    assert client.get("/", subdomain="api").is_json
+    assert not client.get("/").is_json
+    assert client.get("/").status_code == 404
 
 
 def test_nobody_owns_anything_by_default():

@@ -737,4 +737,4 @@ def test_whose_handlers_see_an_error(app, path, blueprints):
     app.register_blueprint(free)
 
     with app.test_request_context(path) as ctx:
-        assert app._error_blueprints(ctx.request) == blueprints
+        assert app._error_blueprints() == blueprints

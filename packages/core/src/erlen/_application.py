@@ -384,8 +384,10 @@ class App(Scaffold):
         """Return the blueprints in the order of their registration."""
         return self.blueprints.values()
 
-    def _own_prefix(self, prefix: str, name: str) -> None:
-        self._prefixes.add(prefix, name)
+    def _own_prefix(self, prefix: str, name: str, subdomain: str | None) -> None:
+        if subdomain is None:
+            subdomain = self.url_map.default_subdomain
+        self._prefixes.add(prefix, name, subdomain)
 
     @setupmethod
     def add_url_rule(

@@ -58,24 +58,37 @@ class OwnedPrefixes:
     """The blueprints that answer for every URL below their prefix."""
 
     def __init__(self) -> None:
-        self._owners: list[tuple[int, re.Pattern[str], str]] = []
+        self._owners: list[tuple[int, re.Pattern[str], re.Pattern[str], str]] = []
 
-    def add(self, prefix: str, name: str) -> None:
+    def __bool__(self) -> bool:
+        return bool(self._owners)
+
+    def add(self, prefix: str, name: str, subdomain: str = "") -> None:
         """Let a blueprint own a prefix.
 
         Args:
             prefix: As in a rule; `<converter:name>` stands for one segment.
             name: The blueprint's registered name.
+            subdomain: Where its rules are; a variable stands for one label.
         """
         segments = prefix.strip("/").split("/") if prefix.strip("/") else []
-        parts = (re.split(r"<[^>]*>", segment) for segment in segments)
-        pattern = "".join("/" + "[^/]+".join(map(re.escape, part)) for part in parts)
-        self._owners.append((len(segments), re.compile(f"{pattern}(?:/|$)"), name))
+        path = "".join(f"/{_pattern(segment, '[^/]+')}" for segment in segments)
+        domain = re.compile(_pattern(subdomain, "[^.]+"))
+        self._owners.append((len(segments), re.compile(f"{path}(?:/|$)"), domain, name))
         self._owners.sort(key=lambda owner: -owner[0])  # the deepest one first
 
-    def owner(self, path: str) -> str | None:
-        """Name the blueprint that owns a path, or None."""
-        for _, pattern, name in self._owners:
-            if pattern.match(path):
+    def owner(self, path: str, subdomain: str | None = "") -> str | None:
+        """Name the blueprint that owns a path, or None.
+
+        Args:
+            path: The request's path.
+            subdomain: The request's; None where rules are matched by host.
+        """
+        for _, owned, domain, name in self._owners:
+            if owned.match(path) and (subdomain is None or domain.fullmatch(subdomain)):
                 return name
         return None
+
+
+def _pattern(text: str, variable: str) -> str:
+    return variable.join(map(re.escape, re.split(r"<[^>]*>", text)))

@@ -210,10 +210,14 @@ class Serving(App):
                         return handler
         return None
 
-    def _error_blueprints(self, request: Request) -> list[str]:
-        """Name the blueprints whose handlers see an error of this request."""
-        if request.routing_exception is not None:
-            owner = self._prefixes.owner(request.path)
+    def _error_blueprints(self) -> list[str]:
+        """Name the blueprints whose handlers see an error of the request."""
+        ctx = _state.request_context("error handlers")
+        request: Request = ctx.request
+        if request.routing_exception is not None and self._prefixes:
+            adapter = ctx.url_adapter
+            subdomain = None if adapter is None else adapter.subdomain
+            owner = self._prefixes.owner(request.path, subdomain)
             if owner is not None:
                 return _blueprint_path(owner)
         return request.blueprints
@@ -228,8 +232,7 @@ class Serving(App):
             e.show_exception = True
         if isinstance(e, HTTPException) and not self.trap_http_exception(e):
             return self.handle_http_exception(e)
-        request = _state.request_context("handle_user_exception").request
-        handler = self._find_error_handler(e, self._error_blueprints(request))
+        handler = self._find_error_handler(e, self._error_blueprints())
         if handler is None:
             try:
                 raise e
@@ -252,8 +255,7 @@ class Serving(App):
         """Answer an HTTP error: by its handler, or as its own page."""
         if e.code is None or isinstance(e, RoutingException):
             return e  # a ready response, or a redirect: no error to handle
-        request = _state.request_context("handle_http_exception").request
-        handler = self._find_error_handler(e, self._error_blueprints(request))
+        handler = self._find_error_handler(e, self._error_blueprints())
         if handler is None:
             return e
         return t.cast("ft.ResponseReturnValue", self.ensure_sync(handler)(e))

@@ -219,7 +219,7 @@ class Blueprint(Scaffold):
             )
         self._merge_tables(app, name)
         if self.owns_prefix:
-            app._own_prefix(state.url_prefix or "", name)
+            app._own_prefix(state.url_prefix or "", name, state.subdomain)
         for deferred in self.deferred_functions:
             deferred(state)
         self._merge_commands(app, name, options.get("cli_group", self.cli_group))
