@@ -736,5 +736,5 @@ def test_whose_handlers_see_an_error(app, path, blueprints):
     app.register_blueprint(parent)
     app.register_blueprint(free)
 
-    with app.test_request_context(path) as ctx:
+    with app.test_request_context(path):
         assert app._error_blueprints() == blueprints
