@@ -646,3 +646,16 @@ def test_no_answer_differs_from_werkzeugs():
 @pytest.mark.fuzz
 def test_no_answer_differs_from_werkzeugs_in_a_long_run():
     fuzz_many(20_000)
+
+
+def test_a_rule_that_is_added_meanwhile_leaves_it_to_werkzeug(monkeypatch):
+    def interrupted(self, state, path):
+        raise RuntimeError("dictionary changed size during iteration")
+
+    matcher = Matcher(Map([Rule("/a", endpoint="a")]))
+    with monkeypatch.context() as patch:
+        patch.setattr(_matcher._Copier, "copy", interrupted)
+        assert matcher.match("", "/a", "GET") is None
+
+    rule, args = matcher.match("", "/a", "GET")
+    assert (rule.endpoint, args) == ("a", {})
