@@ -20,12 +20,13 @@ class Plan:
     """What a request of one endpoint runs, each tuple in its order."""
 
     __slots__ = (
-        *("after", "before", "fresh", "preprocessors"),
+        *("after", "before", "endpoint", "fresh", "preprocessors"),
         *("quiet", "teardown", "view"),
     )
 
     def __init__(
         self,
+        endpoint: str | None,
         preprocessors: tuple[Callback, ...],
         before: tuple[Callback, ...],
         view: Callback | None,
@@ -33,6 +34,7 @@ class Plan:
         teardown: tuple[Callback, ...],
         quiet: bool,
     ) -> None:
+        self.endpoint = endpoint
         self.preprocessors = preprocessors
         self.before = before
         self.view = view

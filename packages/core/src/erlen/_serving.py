@@ -85,6 +85,7 @@ class Serving(App):
         teardown = ready(table("teardown_request_funcs").collect_reversed(outwards))
         ends = {"do_teardown_request", "do_teardown_appcontext"}
         plan = Plan(
+            endpoint,
             table("url_value_preprocessors").collect(inwards),
             ready(table("before_request_funcs").collect(inwards)),
             None if view is None else self.ensure_sync(view),
@@ -101,10 +102,11 @@ class Serving(App):
         return plan
 
     def _plan(self, ctx: t.Any) -> Plan:
-        """Return the request's plan as the tables are now."""
+        """Return the request's plan as the tables and its rule are now."""
         plan: Plan = ctx._plan
-        if not plan.fresh:
-            plan = ctx._plan = self._make_plan(ctx.request.endpoint)
+        endpoint = ctx.request.endpoint
+        if not plan.fresh or plan.endpoint != endpoint:
+            plan = ctx._plan = self._plans.get(endpoint) or self._make_plan(endpoint)
         return plan
 
     # The way in
@@ -158,7 +160,10 @@ class Serving(App):
             request.url_rule, "provide_automatic_options", False
         ):
             return self.make_default_options_response()
-        plan = ctx._plan if ctx._plan.fresh else self._plan(ctx)
+        plan = ctx._plan
+        # COMPAT: a hook may have put another rule; 0.03 us to look.
+        if not plan.fresh or plan.endpoint != request.url_rule.endpoint:
+            plan = self._plan(ctx)
         if plan.view is None:
             raise KeyError(
                 f"The endpoint {request.endpoint!r} has no view function. Its rule"

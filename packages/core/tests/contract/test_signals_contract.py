@@ -168,6 +168,23 @@ def test_appcontext_pushed_can_put_things_into_g(app, client, caught):
     assert client.get("/").text == "ada"
 
 
+@pytest.mark.parametrize("failing", [False, True])
+def test_appcontext_pushed_comes_before_the_request(app, client, caught, failing):
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+
+    def look(**extra):
+        assert not erlen.has_request_context()
+        if failing:
+            raise LookupError
+
+    seen = caught("appcontext_pushed", look)
+    app.get("/", endpoint="index")(lambda: "home")
+
+    assert client.get("/").status_code == (500 if failing else 200)
+    assert seen == ([] if failing else [(app, None)])
+    assert not erlen.has_app_context()
+
+
 def test_message_flashed(app, caught):
     seen = caught(
         "message_flashed", lambda message, category, **extra: (message, category)
