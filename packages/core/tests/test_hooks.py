@@ -29,7 +29,7 @@ def plans():
 
 
 def keep_plan(plans):
-    plans["endpoint"] = plan = Plan((), (), None, (), (), quiet=True)
+    plans["endpoint"] = plan = Plan("endpoint", (), (), None, (), (), quiet=True)
     return plan
 
 
@@ -38,8 +38,9 @@ def keep_plan(plans):
 
 @pytest.mark.parametrize("quiet", [False, True])
 def test_a_plan_has_what_it_was_made_of(quiet):
-    plan = Plan((1,), (2,), 3, (4,), (5,), quiet)
+    plan = Plan("endpoint", (1,), (2,), 3, (4,), (5,), quiet)
 
+    assert plan.endpoint == "endpoint"
     assert plan.preprocessors == (1,)
     assert plan.before == (2,)
     assert plan.view == 3

@@ -858,3 +858,23 @@ def test_application_is_a_wsgi_callable(app):
     assert b"".join(body) == b"view"
     assert started[0][0] == "200 OK"
     assert ("Content-Length", "4") in started[0][1]
+
+
+@pytest.mark.parametrize("path", ["/other", "/shop/none", "/nothing"])
+def test_a_hook_may_put_another_rule(app, client, trace, path):
+    shop = Blueprint("shop", __name__, url_prefix="/shop")
+    shop.after_request(trace.passing("after in shop"))
+    shop.add_url_rule("/<x>", "item", lambda x: f"item {x}")
+    app.add_url_rule("/other", "other", lambda: "other")
+    app.register_blueprint(shop)
+    rules = {rule.endpoint: rule for rule in app.url_map.iter_rules()}
+
+    @app.before_request
+    def put():
+        request.url_rule = rules["shop.item"]
+        request.view_args = {"x": "seven"}
+        request.routing_exception = None
+
+    for _ in range(2):
+        assert client.get(path).text == "item seven"
+    assert trace == ["after in shop"] * 2
