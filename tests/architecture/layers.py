@@ -8,15 +8,22 @@ from __future__ import annotations
 
 LAYERS = tuple(
     """
-typing signals config _protocols _lazy
-_state _proxies _body _forwarded debughelpers json.provider json json.tag _signing sessions \
-wrappers logging helpers _jinja templating
-_hooks _matcher _routes _commands views _scaffold blueprints _application
-ctx _responses _serving
+typing signals _settings _defaults config _protocols _lazy
+_state _proxies _body _forwarded debughelpers json.provider json json.tag _signing _keys \
+sessions _redis_store session_stores wrappers logging helpers _jinja templating
+_checks extension _hooks _matcher _routes _commands views _scaffold blueprints _discovery \
+_extensible _application
+ctx _mounts _responses _serving
 _wsgi _devserver testing
-app globals cli sansio.app sansio.blueprints sansio.scaffold sansio __init__ __main__
+app globals _inspection cli pytest_plugin sansio.app sansio.blueprints sansio.scaffold sansio __init__ __main__
 """.strip().splitlines()
 )
+
+#: What people run and no request: docs/decisions/0005.
+HELPS = {
+    *("_checks", "_commands", "_devserver", "_discovery", "_inspection", "cli"),
+    *("pytest_plugin", "testing", "__main__"),
+}
 
 RANK = {
     name: (layer, place)

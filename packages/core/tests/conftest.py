@@ -1,10 +1,30 @@
-"""The one `app` and the one `client` of the core's tests."""
+"""The one `app` and the one `client` of the core's tests, and what keeps them quick."""
 
 from __future__ import annotations
+
+import gc
+import itertools
 
 import pytest
 
 from erlen import Erlen
+
+_numbers = itertools.count()
+
+
+def pytest_collection_finish():
+    """Keep what was collected out of each gc.collect() of a test: it stays alive."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory):
+    """Return an empty folder, in a third of the time of pytest's own.
+
+    That has the name of the test, and a link to it.
+    """
+    return tmp_path_factory.mktemp(str(next(_numbers)), numbered=False)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pytest
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
+from werkzeug.serving import DechunkedInput
 
 from erlen._body import name_limit
 from erlen._body import open_body
@@ -101,6 +102,24 @@ def test_what_follows_a_body_is_not_read(environ):
     assert stream.read() == b"0123"
 
 
+@servers
+@pytest.mark.parametrize("limit", [None, 10_000])
+def test_lines_are_not_read_byte_by_byte(environ, limit):
+    class Counting(io.BytesIO):
+        reads = 0
+
+        def readinto(self, buffer):
+            Counting.reads += 1
+            return super().readinto(buffer)
+
+    lines = [b"line\n"] * 1000
+    body = Counting(b"".join(lines))
+    length = {"CONTENT_LENGTH": "5000"} if "CONTENT_LENGTH" in environ else {}
+
+    assert list(open_body({"wsgi.input": body} | environ | length, limit)) == lines
+    assert Counting.reads <= 3
+
+
 @pytest.mark.parametrize("limit", [None, 5])
 def test_a_body_of_which_nothing_is_known_is_empty(limit):
     assert opened({}, limit).read() == b""
@@ -187,3 +206,37 @@ def test_a_refusal_that_nobody_raised_is_that_of_a_field():
         "MAX_FORM_MEMORY_SIZE"
         in name_limit(RequestEntityTooLarge(), Limits).description
     )
+
+
+class BrokenChunkError(Exception):
+    """What gunicorn raises is neither an OSError nor a ValueError."""
+
+
+class Broken:
+    """The input of a server that finds rubbish after the first chunk."""
+
+    def __init__(self):
+        self.chunks = [b"a=b"]
+
+    def read(self, size):
+        if not self.chunks:
+            raise BrokenChunkError
+        return self.chunks.pop()
+
+
+@pytest.mark.parametrize("limit", [None, 3, 1000])
+def test_whatever_a_server_raises_for_a_broken_chunk_is_a_400(limit):
+    stream = open_body({"wsgi.input": Broken(), **CHUNKED}, limit)
+
+    with pytest.raises(ClientDisconnected):
+        stream.read()
+
+
+@pytest.mark.parametrize("limit", [None, 3, 1000])
+@pytest.mark.parametrize("size", ["5", "ffffffffffffffff"])
+def test_a_chunk_that_is_cut_short_ends(size, limit):
+    chunked = DechunkedInput(io.BytesIO(f"{size}\r\nab".encode()))
+    stream = open_body({"wsgi.input": chunked, **CHUNKED}, limit)
+
+    with pytest.raises((ClientDisconnected, RequestEntityTooLarge)):
+        stream.read()

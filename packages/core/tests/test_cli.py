@@ -6,6 +6,7 @@ import contextvars
 import http.client
 import importlib
 import importlib.metadata
+import json
 import os
 import platform
 import re
@@ -121,7 +122,10 @@ def test_aliases():
 @pytest.mark.usefixtures("site")
 def test_help_lists_all_commands():
     text = output("--help")
-    for name in ("run", "shell", "routes", "greet +Greet somebody.", "tree"):
+    for name in (
+        *("check", "config", "routes", "run", "secret", "shell"),
+        *("greet +Greet somebody.", "tree"),
+    ):
         assert re.search(rf"^  {name}", text, re.MULTILINE)
     assert "Error" not in text
 
@@ -132,7 +136,9 @@ def test_help_without_an_application():
 
 
 @pytest.mark.usefixtures("broken")
-@pytest.mark.parametrize("command", ["run", "routes", "shell", "greet"])
+@pytest.mark.parametrize(
+    "command", ["run", "routes", "shell", "greet", "check", "config"]
+)
 def test_error_of_the_user_comes_first(command):
     lines = output(command, code=1).splitlines()
     assert lines[0] == "Traceback (most recent call last):"
@@ -163,7 +169,7 @@ def test_unknown_command(place):
     assert "No such command 'nothing'" in text
 
 
-@pytest.mark.parametrize("command", ["run", "routes", "shell"])
+@pytest.mark.parametrize("command", ["run", "routes", "shell", "check", "config"])
 def test_commands_without_an_application(command):
     text = output(command, code=2)
     assert f"Usage: erlen {command}" in text
@@ -394,6 +400,77 @@ def test_commands_of_a_subclass_need_no_application():
     assert output("anything", group=Group()) == "anything\n"
 
 
+# Commands that an application may have of its own
+
+
+YIELDING = ["check", "config", "secret"]
+
+
+@pytest.mark.parametrize("name", YIELDING)
+def test_a_command_of_the_application_wins(app, name):
+    def own():
+        """Do it my way."""
+        click.echo(f"{name} of {erlen.current_app.name}")
+
+    app.cli.command(name)(own)
+    group = ErlenGroup(name="erlen", create_app=lambda: app)
+    assert output(name, group=group) == f"{name} of {app.name}\n"
+    assert "Do it my way." in output(name, "--help", group=group)
+    assert re.search(rf"{name} +Do it my way\.", output("--help", group=group))
+
+
+@pytest.mark.parametrize("name", YIELDING)
+def test_a_command_of_a_plugin_and_of_the_group_win(name, app, monkeypatch):
+    app.cli.command(name)(lambda: click.echo("application"))
+    group = ErlenGroup(create_app=lambda: app)
+    group.add_command(click.Command(name, callback=lambda: click.echo("group")))
+    assert output(name, group=group) == "group\n"
+    plugin = click.Command(name, callback=lambda: click.echo("plugin"))
+    monkeypatch.setitem(
+        group._plugins, name, importlib.metadata.EntryPoint(name, "", "")
+    )
+    monkeypatch.setattr(importlib.metadata.EntryPoint, "load", lambda self: plugin)
+    assert output(name, group=group) == "plugin\n"
+
+
+@pytest.mark.parametrize("name", ["routes", "run", "shell"])
+def test_a_command_of_the_application_does_not_win(app, name):
+    app.cli.command(name, help="Do it my way.")(bool)
+    group = ErlenGroup(create_app=lambda: app)
+    assert "my way" not in output(name, "--help", group=group)
+
+
+@pytest.mark.parametrize(
+    "source", ["", "import nowhere", "raise SystemExit('not today')"]
+)
+def test_a_secret_needs_no_application(place, source):
+    if source:
+        (place / "app.py").write_text(source)
+        importlib.invalidate_caches()
+    assert re.fullmatch(r"[0-9a-f]{64}\n", output("secret"))
+
+
+def test_a_broken_application_is_tried_once_for_help(place):
+    (place / "app.py").write_text("print('attempt')\nimport nowhere\n")
+    importlib.invalidate_caches()
+    text = output("--help")
+    assert text.count("attempt") == 1
+    for name in YIELDING:
+        assert re.search(rf"^  {name} ", text, re.MULTILINE)
+    assert output("secret").count("attempt") == 1
+
+
+@pytest.mark.parametrize("args", [["check"], ["config"]])
+def test_json_and_nothing_else(place, args, capsys):
+    (place / "app.py").write_text(f"print('I am here')\n{SITE}")
+    importlib.invalidate_caches()
+    with pytest.raises(SystemExit):  # the runner may have one stream only
+        cli.main([*args, "--format", "json"], prog_name="erlen")
+    result = capsys.readouterr()
+    assert json.loads(result.out)
+    assert result.err == "I am here\n"
+
+
 # Plugins
 
 
@@ -468,6 +545,10 @@ def complete(line):
     ("line", "names"),
     [
         ("erlen r", ["routes", "run"]),
+        (
+            "erlen check --",
+            ["--deploy", "--fail-level", "--silence", "--format", "--help"],
+        ),
         ("erlen gr", ["greet"]),
         ("erlen --app app gr", ["greet"]),
         ("erlen --app nowhere gr", []),
@@ -487,96 +568,6 @@ def test_completion_is_quiet(place, monkeypatch):
     (place / ".env").write_text("")
     assert complete("erlen r") == ["routes", "run"]
     assert complete("erlen greet --w") == []
-
-
-# Routes
-
-
-@pytest.fixture
-def routes(app):
-    """Call `routes` on the application and return the rows of the table."""
-
-    def routes(*args, **options):
-        info = ScriptInfo(create_app=lambda: options.get("app", app))
-        lines = output("routes", *args, obj=info).splitlines()
-        return [re.split("  +", line) for line in lines]
-
-    return routes
-
-
-def fill(app, **options):
-    app.add_url_rule("/z", "b", methods=["POST", "GET"])
-    app.add_url_rule("/y/<int:id>", "c", methods=["DELETE"], **options)
-    app.add_url_rule("/x", "a")
-
-
-def test_routes(app, routes):
-    fill(app)
-    assert routes() == [
-        ["Endpoint", "Methods", "Rule"],
-        ["--------", "---------", "-----------------------"],
-        ["a", "GET", "/x"],
-        ["b", "GET, POST", "/z"],
-        ["c", "DELETE", "/y/<int:id>"],
-        ["static", "GET", "/static/<path:filename>"],
-    ]
-
-
-def test_all_methods(app, routes):
-    fill(app)
-    methods = [row[1] for row in routes("--all-methods")[2:]]
-    assert methods == [
-        "GET, HEAD, OPTIONS",
-        "GET, HEAD, OPTIONS, POST",
-        "DELETE, OPTIONS",
-        "GET, HEAD, OPTIONS",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("sort", "endpoints"),
-    [
-        ("endpoint", "a b c static"),
-        ("methods", "c static a b"),
-        ("domain", "static b a c"),
-        ("rule", "static a c b"),
-        ("match", "static b c a"),
-    ],
-)
-def test_order_of_routes(app, routes, sort, endpoints):
-    fill(app, subdomain="api")
-    for option in ("-s", "--sort"):
-        rows = routes(option, sort)
-        assert " ".join(row[0] for row in rows[2:]) == endpoints
-
-
-def test_unknown_order_of_routes():
-    assert "'size' is not one of" in output("routes", "-s", "size", code=2)
-
-
-def test_subdomains_of_routes(app, routes):
-    fill(app, subdomain="api")
-    rows = routes()
-    assert rows[0] == ["Endpoint", "Methods", "Subdomain", "Rule"]
-    assert rows[4] == ["c", "DELETE", "api", "/y/<int:id>"]
-
-
-def test_hosts_of_routes(routes):
-    app = Erlen("hosts", root_path=".", static_folder=None, host_matching=True)
-    fill(app, host="api.test")
-    rows = routes(app=app)
-    assert rows[0] == ["Endpoint", "Methods", "Host", "Rule"]
-    assert rows[4] == ["c", "DELETE", "api.test", "/y/<int:id>"]
-
-
-def test_no_routes(routes):
-    app = Erlen("none", root_path=".", static_folder=None)
-    assert routes(app=app) == [["No routes were registered."]]
-
-
-def test_colours_of_routes(app):
-    info = ScriptInfo(create_app=lambda: app)
-    assert "\x1b[1mEndpoint" in output("routes", obj=info, color=True)
 
 
 # The shell

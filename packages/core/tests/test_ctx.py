@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import gc
+import inspect
 import itertools
 import subprocess
 import sys
@@ -17,7 +19,9 @@ from werkzeug.test import run_wsgi_app
 from erlen import Erlen
 from erlen import _state
 from erlen import after_this_request
+from erlen import copy_current_app_context
 from erlen import copy_current_request_context
+from erlen import current_app
 from erlen import g
 from erlen import has_app_context
 from erlen import has_request_context
@@ -918,6 +922,144 @@ def test_a_copy_ends_by_itself(app, log):
         assert log == ["work", "request"]
         log.clear()
     assert log == ["request", "app"]
+
+
+def call(function):
+    """Call a function, and an `async def` one in a loop of its own."""
+    if inspect.iscoroutinefunction(function):
+        asyncio.run(function())
+    else:
+        function()
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize(
+    "elsewhere", [in_thread, in_greenlet, in_copy, in_new_context, lambda f: f()]
+)
+def test_a_function_may_take_the_application_along(app, elsewhere, asynchronous):
+    seen = []
+    app.teardown_appcontext(lambda exc: seen.append((g.n, exc)))
+    numbers = itertools.count()
+
+    def work():
+        assert "n" not in g
+        g.n = next(numbers)
+        seen.append(current_app._get_current_object())
+
+    async def async_work():
+        work()
+        await asyncio.sleep(0)
+        seen.append(g.n)
+
+    with app.app_context():
+        g.n = "outer"
+        copied = copy_current_app_context(async_work if asynchronous else work)
+        for _ in range(2):
+            elsewhere(lambda: call(copied))
+        assert g.n == "outer"
+    elsewhere(lambda: call(copied))
+
+    each = [[app, *([n] if asynchronous else []), (n, None)] for n in range(3)]
+    each.insert(2, [("outer", None)])
+    assert seen == [one for seen in each for one in seen]
+
+
+def test_tasks_do_not_share_an_application_context(app):
+    ended = []
+    app.teardown_appcontext(lambda exc: ended.append(g.get("n")))
+
+    async def main():
+        with app.app_context():
+
+            @copy_current_app_context
+            async def work(n):
+                g.n = n
+                await asyncio.sleep(0)
+                return g.n, current_app.name
+
+            tasks = [asyncio.create_task(work(n)) for n in range(3)]
+        assert not has_app_context()
+        return await asyncio.gather(*tasks)
+
+    assert asyncio.run(main()) == [(n, app.name) for n in range(3)]
+    assert ended == [None, 0, 1, 2]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_it_hands_on_arguments_values_and_errors(app, asynchronous):
+    errors = []
+    app.teardown_appcontext(errors.append)
+
+    def work(*args, **kwargs):
+        """Divide."""
+        return args[0] / kwargs["by"]
+
+    async def async_work(*args, **kwargs):
+        """Divide."""
+        return work(*args, **kwargs)
+
+    with app.app_context():
+        copied = copy_current_app_context(async_work if asynchronous else work)
+    run = (lambda *a, **k: asyncio.run(copied(*a, **k))) if asynchronous else copied
+
+    assert inspect.iscoroutinefunction(copied) == asynchronous
+    assert copied.__doc__ == "Divide."
+    assert run(6, by=3) == 2
+    with pytest.raises(ZeroDivisionError) as caught:
+        run(6, by=0)
+    assert errors == [None, None, caught.value]
+
+
+def test_a_cancelled_task_tears_its_context_down(app):
+    errors = []
+    app.teardown_appcontext(errors.append)
+
+    async def main():
+        task = asyncio.create_task(copied())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    with app.app_context():
+        copied = copy_current_app_context(asyncio.Event().wait)
+
+    assert asyncio.run(main())
+    assert [type(error) for error in errors] == [type(None), asyncio.CancelledError]
+
+
+def test_the_request_is_not_taken_along(app):
+    seen = []
+
+    def work():
+        seen.append((current_app.name, has_request_context()))
+
+    with app.test_request_context("/x"):
+        copied = copy_current_app_context(work)
+        in_thread(copied)
+        copied()
+        assert request.path == "/x"
+    copied()
+
+    assert seen == [(app.name, False), (app.name, True), (app.name, False)]
+
+
+def test_the_application_decides_what_its_context_is(app):
+    class Own(Erlen):
+        def app_context(self):
+            made.append(super().app_context())
+            return made[-1]
+
+    made = []
+    with Own("own").app_context():
+        copy_current_app_context(lambda: None)()
+
+    assert len(made) == 2
+
+
+def test_without_an_application_there_is_none_to_take_along():
+    with pytest.raises(RuntimeError, match="'copy_current_app_context'"):
+        copy_current_app_context(lambda: None)
 
 
 # The session

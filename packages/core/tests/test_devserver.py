@@ -464,7 +464,7 @@ def test_frames_stay_hidden_over_a_socket(app, ask):
     debugger = LocalDebugger(app, app.config)
     server = make_server("127.0.0.1", 0, debugger, threaded=True)
     server.log = lambda *args: None
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         seen = [_get(server.port, host) for host in ("localhost", "evil.test")]

@@ -287,13 +287,12 @@ def test_flash_sends_its_signal(app):
 # Files
 
 
-@pytest.fixture
-def files(tmp_path):
-    """Return an application whose folder has a few files, and links to more."""
-    outside = tmp_path / "outside"
-    outside.mkdir()
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Return a folder with a few files, and links to more. No test changes it."""
+    outside = tmp_path_factory.mktemp("outside")
     (outside / "secret.txt").write_text("secret")
-    root = tmp_path / "root"
+    root = tmp_path_factory.mktemp("root")
     public = root / "public"
     (public / "sub").mkdir(parents=True)
     (root / "secret.txt").write_text("secret")
@@ -310,6 +309,12 @@ def files(tmp_path):
     (public / "loop").symlink_to("loop")
     (public / "broken").symlink_to("nothing")
     (root / "alias").symlink_to(public)
+    return root
+
+
+@pytest.fixture
+def files(root):
+    """Return an application that has the files of `root`."""
     app = erlen.Erlen("files", root_path=str(root), static_folder="public")
     app.testing = True
     return app

@@ -6,9 +6,12 @@ import contextlib
 import functools
 import io
 import itertools
+import json
+import os
 import random
 
 import pytest
+from werkzeug.exceptions import BadRequest
 from werkzeug.exceptions import HTTPException
 
 import erlen
@@ -17,6 +20,8 @@ from erlen import Erlen
 from erlen import Request
 from erlen import request
 from erlen import session
+from erlen.json.provider import DefaultJSONProvider
+from erlen.json.provider import JSONProvider
 
 # What hooks read of a request: all that it derives from the environ.
 READ = [
@@ -478,3 +483,410 @@ def test_a_proxy_that_lets_a_client_through(site, monkeypatch, name, value, url)
     body = send(site, "/urls", **{f"HTTP_X_FORWARDED_{name}": value})[2].decode()
 
     assert body.startswith(f"{url} ")
+
+
+# Halves of surrogate pairs, which no encoding can write
+
+HALF = "\xed\xa0\x80"  # what the bytes of one are in an environ
+QUOTED = "%ED%A0%80"
+
+
+def part(names):
+    text = f"--B\r\nContent-Disposition: form-data; {names}\r\n\r\nv\r\n--B--\r\n"
+    changes = {"body": text.encode("latin1")}
+    return changes | {"CONTENT_TYPE": "multipart/form-data; boundary=B"}
+
+
+def content(kind, text):
+    return {"body": text.encode("latin1"), "CONTENT_TYPE": kind}
+
+
+def first(values):
+    return next(iter(values))
+
+
+# Where a client can put a text, and where a view finds it.
+SOURCES = {
+    "path": (lambda: request.view_args["rest"], {"path": f"/echo/{HALF}"}),
+    "query": (lambda: request.args["q"], {"QUERY_STRING": f"q={HALF}"}),
+    "query quoted": (lambda: request.args["q"], {"QUERY_STRING": f"q={QUOTED}"}),
+    "name in a query": (lambda: first(request.args), {"QUERY_STRING": f"{QUOTED}=1"}),
+    "url": (lambda: request.url, {"path": f"/echo/{HALF}", "QUERY_STRING": HALF}),
+    "full_path": (lambda: request.full_path, {"QUERY_STRING": HALF}),
+    "root_path": (lambda: request.root_path, {"SCRIPT_NAME": f"/{HALF}"}),
+    "form": (lambda: request.form["a"], content(FORM, f"a={QUOTED}")),
+    "name in a form": (lambda: first(request.form), content(FORM, f"{QUOTED}=1")),
+    "field": (lambda: first(request.form), part(f"name*=utf-8''{QUOTED}")),
+    "file": (
+        lambda: request.files["a"].filename,
+        part(f"name=a; filename*=utf-8''{QUOTED}"),
+    ),
+    "name of a file": (
+        lambda: first(request.files),
+        part(f"name*=utf-8''{QUOTED}; filename=a"),
+    ),
+    "cookie": (lambda: request.cookies["a"], {"HTTP_COOKIE": f"a={HALF}"}),
+    "cookie quoted": (
+        lambda: request.cookies["a"],
+        {"HTTP_COOKIE": 'a="\\355\\240\\200"'},
+    ),
+    "name of a cookie": (lambda: first(request.cookies), {"HTTP_COOKIE": f"{HALF}=1"}),
+    "header": (lambda: request.headers["X-A"], {"HTTP_X_A": HALF}),
+    "host": (lambda: request.host, {"HTTP_HOST": HALF}),
+    "referrer": (lambda: request.referrer, {"HTTP_REFERER": HALF}),
+    "parameter": (
+        lambda: request.mimetype_params["a"],
+        {"CONTENT_TYPE": f"a/b; a*=utf-8''{QUOTED}"},
+    ),
+    "body": (lambda: request.get_data(as_text=True), content("text/plain", HALF)),
+    "json": (lambda: request.json[0], content("application/json", '["\\ud800"]')),
+    "json raw": (lambda: request.json[0], content("application/json", f'["{HALF}"]')),
+    "name in json": (
+        lambda: first(request.json),
+        content("application/json", '{"\\udfff": 1}'),
+    ),
+}
+
+
+def echo_cookie(text):
+    response = erlen.make_response("")
+    response.set_cookie("a", text, path=f"/{text}")
+    return response
+
+
+ECHOES = {
+    "text": lambda text: text,
+    "json": lambda text: {"text": text, text: 1},
+    "header": lambda text: ("", {"X-Text": text}),
+    "redirect": lambda text: erlen.redirect(text or "/"),
+    "url": lambda text: erlen.url_for(
+        "echo", rest=text, q=text, _anchor=text, _external=True
+    ),
+    "template": lambda text: erlen.render_template_string(
+        "{{ t }}{{ t|tojson }}{{ t|urlencode }}{{ url_for('index', q=t) }}", t=text
+    ),
+    "stream": lambda text: erlen.stream_template_string("{{ t }}", t=text),
+    "cookie": echo_cookie,
+    "session": lambda text: session.update({text: [text]}) or "",
+    "flash": lambda text: erlen.flash(text) or str(erlen.get_flashed_messages()),
+    "log": lambda text: erlen.current_app.logger.warning("%s", text) or "",
+    "file": lambda text: erlen.send_file(io.BytesIO(), "text/plain", True, text),
+    "error": lambda text: erlen.abort(400, text),
+}
+
+
+@pytest.fixture
+def echoing(app):
+    """Return an application that sends back what is found in a request."""
+
+    @app.route("/echo/", defaults={"rest": ""}, methods=["GET", "POST"])
+    @app.route("/echo/<path:rest>", methods=["GET", "POST"])
+    def echo(rest):
+        how, find = request.environ["test.echo"]
+        return ECHOES[how](find())
+
+    app.add_url_rule("/", "index")
+    return app
+
+
+@pytest.mark.parametrize("how", ECHOES)
+@pytest.mark.parametrize("source", SOURCES)
+def test_half_a_pair_can_be_echoed_or_is_refused(echoing, source, how):
+    find, changes = SOURCES[source]
+
+    code, _, _ = send(
+        echoing, **{"path": "/echo/"} | changes | {"test.echo": (how, find)}
+    )
+
+    refused = "json" in source or how == "error"
+    assert code == (400 if refused else 302 if how == "redirect" else 200)
+
+
+# JSON
+
+OK, BAD = {200}, {400}
+NESTED = {depth: b"[" * depth + b"]" * depth for depth in (10, 100, 10_000, 1_000_000)}
+JSON_CODES = [
+    (NESTED[10], OK),
+    (NESTED[100], OK),
+    (NESTED[10_000], OK | BAD),  # how deep is too deep is the interpreter's business
+    (NESTED[1_000_000], BAD),
+    (b'{"a":' * 1_000_000, BAD),
+    (b"9" * 4_000, OK),
+    (b"9" * 5_000, BAD),
+    (b"-" + b"9" * 5_000, BAD),
+    *((number, OK) for number in (b"NaN", b"-Infinity", b"1e999")),  # as in Flask
+    *((text, BAD) for text in (b"", b"\x00", b"nan", b"{", b'"\xff"', b"\xff\xfe\xff")),
+    *(("['é']".replace("'", '"').encode(f"utf-{n}"), OK) for n in ("8-sig", 16, 32)),
+    (b'"' + b"a" * 10_000_000 + b'"', OK),
+    (b'"' + b"a" * 10_000_000, BAD),
+    # Pairs, and what only looks like half of one.
+    (b'"\\ud83d\\ude00\\uD83D\\uDE00"', OK),
+    (b'{"\\ud83d\\ude00": ["\\u00e9"]}', OK),
+    (b'"\\\\ud800"', OK),
+    ("['😀', '하']".replace("'", '"').encode(), OK),
+    ("'😀'".replace("'", '"').encode("utf-16"), OK),
+    # Halves.
+    (b'"\\ud800"', BAD),
+    (b'"\\uDFFF"', BAD),
+    (b'"\\ude00\\ud83d"', BAD),
+    (b'"\\\\\\ud800"', BAD),
+    (b'{"a": [{"b": [1, null, "\\ud83d\\ud83d\\ude00"]}]}', BAD),
+    (b'[{"a": {"\\udc00": 1}}]', BAD),
+    (b'["\xed\xa0\x80"]', BAD),
+    (b'["\xed\xb0\x80"]', BAD),
+    ('"\ud800"'.encode("utf-16", "surrogatepass"), BAD),
+    ('"\\ud800"'.encode("utf-32"), BAD),
+]
+
+
+def brief(value):
+    return shorten(value[:30]) if isinstance(value, bytes) else None
+
+
+class Bare(JSONProvider):
+    """A provider that lets each error of its library through."""
+
+    def dumps(self, obj, **kwargs):
+        return json.dumps(obj, **kwargs)
+
+    def loads(self, s, **kwargs):
+        return json.loads(s, **kwargs)
+
+
+@pytest.mark.parametrize(("text", "codes"), JSON_CODES, ids=brief)
+@pytest.mark.parametrize("provider", [DefaultJSONProvider, Bare])
+def test_json(site, monkeypatch, provider, text, codes):
+    monkeypatch.setattr(site, "json", provider(site))
+    for debug in (False, True):
+        monkeypatch.setitem(site.config, "DEBUG", debug)
+        code, _, _ = send(site, "/json", text, CONTENT_TYPE="application/json")
+        assert code in codes
+
+
+@pytest.mark.parametrize("cache", [True, False])
+@pytest.mark.parametrize(
+    "text", [it[0] for it in JSON_CODES if it[1] == BAD], ids=brief
+)
+def test_json_that_is_refused_is_none_in_silence(site, text, cache):
+    for order in ([True, False], [False, True]):
+        with site.test_request_context(data=text, content_type="application/json"):
+            for silent in order if cache else order[:1]:
+                if silent:
+                    assert request.get_json(silent=True, cache=cache) is None
+                else:
+                    with pytest.raises(BadRequest):
+                        request.get_json(cache=cache)
+
+
+# Hosts
+
+FOREIGN = [
+    *("evil.test", "evil.test:80", "shop.test.evil.test", "evilshop.test", "shopxtest"),
+    *("shop.test, evil.test", "shop.test,evil.test", "shop.test evil.test"),
+    *("shop.test@evil.test", "evil.test@shop.test", "shop.test:evil", "evil.test:x"),
+    *("shop.test\x00.evil.test", "evil.test#shop.test", "", None),
+]
+
+
+@pytest.fixture
+def asking(app):
+    """Return an application that asks for its host wherever it can be asked."""
+    app.add_url_rule("/", "index", lambda: where())
+    app.add_url_rule("/slash/", "slash", lambda: "")
+    app.add_url_rule("/old", "old", redirect_to="/")
+
+    def where(error=None):
+        urls = [request.url, request.host_url, erlen.url_for("index", _external=True)]
+        return " ".join(urls), getattr(error, "code", 200)
+
+    def add_header(response):
+        response.headers["X-Url"] = request.base_url
+        return response
+
+    app.register_error_handler(HTTPException, where)
+    app.after_request(add_header)
+    app.teardown_request(lambda exc: request.url)
+    return app
+
+
+@pytest.mark.parametrize("host", FOREIGN, ids=shorten)
+@pytest.mark.parametrize("server_name", [None, "shop.test"])
+@pytest.mark.parametrize("trusted", [["shop.test"], [".shop.test"]])
+def test_no_foreign_host_is_emitted(asking, trusted, server_name, host):
+    asking.config.update(TRUSTED_HOSTS=trusted, SERVER_NAME=server_name)
+    send(asking, HTTP_HOST="shop.test")
+    for path in ("/", "/slash", "/old", "//slash", "/nothing"):
+        code, headers, content = send(asking, path, HTTP_HOST=host, SERVER_NAME="evil")
+        assert code == 400
+        assert b"evil" not in content
+        assert "evil" not in str(headers)
+
+
+@pytest.mark.parametrize("host", FOREIGN, ids=shorten)
+def test_the_page_of_a_refused_host_does_not_name_it(app, host):
+    app.config["TRUSTED_HOSTS"] = ["shop.test"]
+
+    code, _, content = send(app, HTTP_HOST=host)
+
+    assert code == 400
+    assert b"evil" not in content
+
+
+@pytest.mark.parametrize("host", ["shop.test", "shop.test:8000", "a.b.shop.test:1"])
+def test_a_trusted_host_is_emitted_with_its_port(asking, host):
+    asking.config["TRUSTED_HOSTS"] = [".shop.test"]
+
+    code, headers, content = send(asking, HTTP_HOST=host)
+
+    assert (code, headers["X-Url"]) == (200, f"http://{host}/")
+    assert content.decode() == " ".join([f"http://{host}/"] * 3)
+    assert send(asking, "/slash", HTTP_HOST=host)[1]["Location"] == (
+        f"http://{host}/slash/"
+    )
+
+
+def test_a_configured_host_is_emitted_for_any_other(asking):
+    asking.config["SERVER_NAME"] = "shop.test"
+
+    for host in ("evil.test", "evil.test:81", None):
+        content = send(asking, HTTP_HOST=host)[2]
+        assert content.endswith(b" http://shop.test/")
+        location = send(asking, "/slash", HTTP_HOST=host)[1]["Location"]
+        assert location == "http://shop.test/slash/"
+
+
+# What proxies say, and what only looks so
+
+FORGED = {
+    "X-Forwarded-For": "203.0.113.66",
+    "X-Forwarded-Host": "evil.test",
+    "X-Forwarded-Port": "666",
+    "X-Forwarded-Prefix": "/evil",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Scheme": "https",
+    "X-Forwarded-Server": "evil.test",
+    "X-Forwarded-Ssl": "on",
+    "X_Forwarded_For": "203.0.113.66",
+    "X_Forwarded_Host": "evil.test",
+    "X_Forwarded_Proto": "https",
+    "Forwarded": "for=203.0.113.66;host=evil.test;proto=https",
+    "Front-End-Https": "on",
+    "X-Host": "evil.test",
+    "X-HTTP-Method-Override": "DELETE",
+    "X-Original-URL": "/evil",
+    "X-Real-IP": "203.0.113.66",
+    "X-Rewrite-URL": "/evil",
+}
+BY_HOPS = {"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"}
+BY_HOPS |= {name.replace("-", "_") for name in BY_HOPS}  # one key in an environ
+
+
+@pytest.fixture
+def telling(asking):
+    """Return an application that tells what it knows of its client."""
+
+    @asking.get("/client")
+    def client():
+        session.permanent = True
+        known = request.remote_addr, request.scheme, request.method, request.is_secure
+        return str((*known, request.root_path, request.server))
+
+    return asking
+
+
+@pytest.mark.parametrize(
+    ("hops", "name"),
+    [
+        (hops, name)
+        for hops in (None, 0, {}, 1, {"for": 0, "prefix": 0})
+        for name in FORGED
+        if hops != 1 or name not in BY_HOPS
+    ],
+)
+def test_forged_headers_change_nothing(telling, hops, name):
+    telling.config["PROXY_HOPS"] = hops
+    key = f"HTTP_{name.upper().replace('-', '_')}"
+    for path in ("/", "/client", "/slash", "/old", "/nothing"):
+        sent = [
+            send(telling, path, REMOTE_ADDR="192.0.2.1", **changes)
+            for changes in ({}, {key: FORGED[name]})
+        ]
+        for _, headers, _ in sent:
+            cookie = headers.pop("Set-Cookie", "")
+            assert "Secure" not in cookie
+        assert sent[0] == sent[1]
+
+
+def test_only_the_last_hop_is_believed(telling):
+    telling.config["PROXY_HOPS"] = 1
+    said = {
+        "HTTP_X_FORWARDED_FOR": "203.0.113.66, 198.51.100.7",
+        "HTTP_X_FORWARDED_HOST": "evil.test, shop.test",
+        "HTTP_X_FORWARDED_PROTO": "gopher, https",
+    }
+    assert b"('198.51.100.7', 'https'" in send(telling, "/client", **said)[2]
+    for path in ("/", "/slash", "/old", "/nothing"):
+        _, headers, content = send(telling, path, **said)
+        emitted = f"{headers} {content.decode()}"
+        assert "https://shop.test/" in emitted
+        assert "evil" not in emitted
+
+
+@pytest.mark.parametrize(
+    ("hops", "said", "secure"),
+    [
+        (0, None, False),
+        (0, "https", False),
+        (1, None, False),
+        (1, "https", True),
+        (1, "HTTPS", True),
+        (1, "http, https", True),
+        (1, "https, http", False),
+        (2, "https", False),  # fewer values than hops: somebody went around one
+        (2, "https, http", True),
+        ({"proto": 1}, "https", True),
+        ({"for": 1}, "https", False),
+    ],
+)
+def test_flags_of_the_cookie_behind_a_proxy(telling, hops, said, secure):
+    telling.config["PROXY_HOPS"] = hops
+
+    headers = send(telling, "/client", HTTP_X_FORWARDED_PROTO=said)[1]
+
+    _, *flags = headers["Set-Cookie"].split("; ")
+    assert {*flags} >= {"HttpOnly", "SameSite=Lax"}
+    assert ("Secure" in flags) is secure
+
+
+# Names of files
+
+NAMES = [
+    ("a\r\nb", "a__b"),
+    ("a\nSet-Cookie: b=c", '"a_Set-Cookie: b=c"'),
+    ("\x00", "_"),
+    ("a\x1b\x7f.txt\t", "a__.txt_"),
+    ("ü\r\n.txt", "u__.txt; filename*=UTF-8''%C3%BC__.txt"),
+    ("plain.txt", "plain.txt"),
+]
+
+
+@pytest.mark.parametrize(("name", "sent"), NAMES, ids=shorten)
+def test_the_name_of_a_file_may_come_from_a_client(site, name, sent):
+    with site.test_request_context():
+        for response in (
+            erlen.send_file(io.BytesIO(), "text/plain", download_name=name),
+            erlen.send_from_directory("static", "a.txt", download_name=name),
+        ):
+            disposition = response.headers["Content-Disposition"]
+            assert disposition == f"inline; filename={sent}"
+            response.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_file_may_have_a_line_break_in_its_name(site, tmp_path):
+    (tmp_path / "a\nb").touch()
+    with site.test_request_context():
+        response = erlen.send_from_directory(tmp_path, "a\nb")
+    assert response.headers["Content-Disposition"] == "inline; filename=a_b"
+    response.close()

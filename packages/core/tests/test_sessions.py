@@ -26,8 +26,8 @@ from markupsafe import Markup
 from werkzeug.test import create_environ
 
 from erlen import Erlen
+from erlen import _keys
 from erlen import _signing
-from erlen import sessions
 from erlen.json.provider import DefaultJSONProvider
 from erlen.json.tag import TaggedJSONSerializer
 from erlen.sessions import NullSession
@@ -445,11 +445,11 @@ def test_what_the_serializer_is_made_of_may_change(app, interface, built, name, 
 
 
 def test_the_number_of_kept_serializers_is_bounded(app, interface):
-    for number in range(3 * sessions._MAX_SERIALIZERS):
+    for number in range(3 * _keys.MAX_SERIALIZERS):
         app.secret_key = f"key {number}"
         interface.get_signing_serializer(app)
 
-    assert len(interface._serializers) <= sessions._MAX_SERIALIZERS
+    assert len(interface._serializers) <= _keys.MAX_SERIALIZERS
 
 
 @pytest.mark.parametrize(
@@ -617,7 +617,7 @@ def test_a_session_of_ones_own_says_that_it_was_modified():
 def test_a_null_session_is_read_only(write):
     session = NullSession()
 
-    with pytest.raises(RuntimeError, match=r"no secret key was set.*secrets\."):
+    with pytest.raises(RuntimeError, match=r"no secret key was set.*erlen secret"):
         write(session)
 
     assert session.get("a") is None

@@ -39,9 +39,10 @@ TEMPLATES = {
 }
 
 
-@pytest.fixture
-def app(app):
+@pytest.fixture(params=[False, True], ids=["", "enable_async"])
+def app(app, request):
     """Give the application templates, and `outside`, which counts its calls."""
+    app.jinja_options = {"enable_async": request.param}
     app.jinja_env.loader = jinja2.DictLoader(TEMPLATES)
     app.calls = []
     app.jinja_env.globals["outside"] = lambda: app.calls.append("outside") or ""
@@ -282,6 +283,16 @@ def test_an_error_above_a_block_is_raised(app):
     app.jinja_env.loader.mapping["top.html"] = "{{ 1 // 0 }}{% block a %}{% endblock %}"
     with app.app_context(), pytest.raises(ZeroDivisionError):
         erlen.render_block("top.html", "a")
+
+
+def test_a_block_awaits_where_templates_can(app):
+    async def value():
+        return "<v>"
+
+    env = app.jinja_env.overlay(enable_async=True)
+    template = env.from_string("{% block a %}{{ value() }}{% endblock %}")
+    with app.app_context():
+        assert erlen.render_block(template, "a", value=value) == "&lt;v&gt;"
 
 
 # Autoescape

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 from datetime import UTC
 from datetime import datetime
 from http import HTTPStatus
@@ -10,6 +11,7 @@ from wsgiref.validate import validator
 import pytest
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import ClientDisconnected
+from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.routing import Rule
 from werkzeug.test import EnvironBuilder
@@ -406,6 +408,47 @@ def test_why_json_is_bad_is_told_while_debugging_only(app, client, debug, told):
 
     assert response.status_code == 400
     assert ("Failed to decode" in response.text) is told
+
+
+class Library:
+    """What reads JSON, and counts how often."""
+
+    def __init__(self):
+        self.reads = 0
+
+    def loads(self, text):
+        self.reads += 1
+        return json.loads(text)
+
+
+def outcomes(request_class, body, kind, calls):
+    library = Library()
+    seen = []
+    request = request_class(create_environ(method="POST", data=body, content_type=kind))
+    request.json_module = library
+    for force, silent, cache in calls:
+        try:
+            seen.append(request.get_json(force, silent, cache))
+        except HTTPException as exc:
+            seen.append(exc.code)
+    return seen, library.reads
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain"])
+@pytest.mark.parametrize("body", [b'{"a": 1}', b"null", b"{", b"\xff"])
+def test_json_is_read_and_kept_as_in_werkzeug(body, kind):
+    class Ours(Request):
+        def on_json_loading_failed(self, e):
+            return "failed" if isinstance(e, ValueError) else "other type"
+
+    class Theirs(WerkzeugRequest):
+        on_json_loading_failed = Ours.on_json_loading_failed
+
+    options = [*itertools.product([False, True], repeat=3)]
+    for calls in itertools.product(options, repeat=2):
+        for ours, theirs in ((Request, WerkzeugRequest), (Ours, Theirs)):
+            expected = outcomes(theirs, body, kind, calls)
+            assert outcomes(ours, body, kind, calls) == expected
 
 
 def test_json_of_another_type_is_a_415(app, client):

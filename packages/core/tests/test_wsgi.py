@@ -15,6 +15,8 @@ from erlen._wsgi import wsgi_app
 class Door:
     """Note what the door calls, and how it leaves."""
 
+    _mounts = ()
+
     def __init__(self, failing=(), error=ZeroDivisionError, ignored=False):
         self.failing = failing
         self.error = error

@@ -10,6 +10,7 @@ from .app import Erlen
 from .blueprints import Blueprint
 from .config import Config
 from .ctx import after_this_request
+from .ctx import copy_current_app_context
 from .ctx import copy_current_request_context
 from .ctx import has_app_context
 from .ctx import has_request_context
@@ -23,6 +24,7 @@ from .helpers import get_flashed_messages
 from .helpers import get_template_attribute
 from .helpers import make_response
 from .helpers import redirect
+from .helpers import safe_redirect_target
 from .helpers import send_file
 from .helpers import send_from_directory
 from .helpers import stream_with_context
@@ -65,6 +67,7 @@ __all__ = [
     "appcontext_pushed",
     "appcontext_tearing_down",
     "before_render_template",
+    "copy_current_app_context",
     "copy_current_request_context",
     "current_app",
     "flash",
@@ -86,6 +89,7 @@ __all__ = [
     "request_finished",
     "request_started",
     "request_tearing_down",
+    "safe_redirect_target",
     "send_file",
     "send_from_directory",
     "session",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import threading
 import typing as t
 import weakref
 from collections import defaultdict
@@ -21,12 +22,13 @@ from werkzeug.routing import Rule
 from werkzeug.utils import cached_property
 from werkzeug.utils import redirect as werkzeug_redirect
 
+from ._defaults import SETTINGS
+from ._extensible import Extensible
 from ._hooks import CallbackList
 from ._lazy import lazy
 from ._matcher import Matcher
 from ._routes import BoundHosts
 from ._routes import OwnedPrefixes
-from ._scaffold import Scaffold
 from ._scaffold import _endpoint_from_view_func
 from ._scaffold import adding
 from ._scaffold import find_package
@@ -93,7 +95,34 @@ class _EnvironmentClass:
         return Environment
 
 
-class App(Scaffold):
+class _SessionInterface:
+    """The session interface of who set none: cookies, or `SESSION_STORE`."""
+
+    cookies = SecureCookieSessionInterface()
+    lock = threading.Lock()
+
+    def __get__(self, instance: t.Any, owner: type) -> SessionInterface:
+        if instance is None:
+            return self.cookies
+        interface: SessionInterface = self.cookies
+        config = instance.config
+        if config.get("SESSION_STORE") is not None:
+            from .session_stores import StoredSessionInterface
+            from .session_stores import open_store
+
+            wanted = config["SESSION_STORE"], config["SESSION_STORE_TIMEOUT"]
+            with self.lock:
+                if instance._stored_sessions[0] != wanted:
+                    opened = StoredSessionInterface(open_store(*wanted))
+                    instance._stored_sessions = wanted, opened
+                interface = instance._stored_sessions[1]
+        if instance._got_first_request:
+            # PERF: what is set is used from now on, and nothing is asked.
+            object.__setattr__(instance, "session_interface", interface)
+        return interface
+
+
+class App(Extensible):
     """An application as it is declared; `Erlen` is the one that serves."""
 
     aborter_class: type[Aborter] = Aborter
@@ -104,7 +133,8 @@ class App(Scaffold):
     response_class: type[Response] = Response
     url_map_class: type[Map] = Map
     url_rule_class: type[Rule] = Rule
-    session_interface: SessionInterface = SecureCookieSessionInterface()
+    session_interface: SessionInterface = t.cast("t.Any", _SessionInterface())
+    _stored_sessions: tuple[t.Any, t.Any] = (None, None)
 
     jinja_environment = _EnvironmentClass()
     jinja_options: dict[str, t.Any] = {}  # noqa: RUF012  # assigned on subclasses and instances
@@ -117,39 +147,7 @@ class App(Scaffold):
     )
 
     default_config: cabc.Mapping[str, t.Any] = ImmutableDict(
-        {
-            "APPLICATION_ROOT": "/",
-            "DEBUG": None,
-            "DEBUG_ALLOWED_CLIENTS": (),
-            "EXPLAIN_TEMPLATE_LOADING": False,
-            "MAX_CONTENT_LENGTH": None,
-            "MAX_COOKIE_SIZE": 4093,
-            "MAX_FORM_MEMORY_SIZE": 500_000,
-            "MAX_FORM_PARTS": 1_000,
-            "PERMANENT_SESSION_LIFETIME": timedelta(days=31),
-            "PREFERRED_URL_SCHEME": "http",
-            "PROPAGATE_EXCEPTIONS": None,
-            "PROVIDE_AUTOMATIC_OPTIONS": True,
-            "PROXY_HOPS": 0,
-            "SECRET_KEY": None,
-            "SECRET_KEY_FALLBACKS": None,
-            "SEND_FILE_MAX_AGE_DEFAULT": None,
-            "SERVER_NAME": None,
-            "SESSION_COOKIE_DOMAIN": None,
-            "SESSION_COOKIE_HTTPONLY": True,
-            "SESSION_COOKIE_NAME": "session",
-            "SESSION_COOKIE_PARTITIONED": False,
-            "SESSION_COOKIE_PATH": None,
-            "SESSION_COOKIE_SAMESITE": "Lax",
-            "SESSION_COOKIE_SECURE": None,
-            "SESSION_REFRESH_EACH_REQUEST": True,
-            "TEMPLATES_AUTO_RELOAD": None,
-            "TESTING": False,
-            "TRAP_BAD_REQUEST_ERRORS": None,
-            "TRAP_HTTP_EXCEPTIONS": False,
-            "TRUSTED_HOSTS": None,
-            "USE_X_SENDFILE": False,
-        }
+        {setting.key: setting.default for setting in SETTINGS}
     )
 
     def __init__(

@@ -7,9 +7,11 @@ its length is refused on every server; each refusal names limit and setting.
 
 from __future__ import annotations
 
+import io
 import sys
 import typing as t
 
+from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wsgi import LimitedStream
 from werkzeug.wsgi import get_content_length
@@ -25,11 +27,22 @@ class _Bounded(LimitedStream):
     def __init__(self, stream: t.IO[bytes], limit: int) -> None:
         super().__init__(stream, limit, is_max=True)
 
+    def readinto(self, b: t.Any) -> int | None:
+        try:
+            # A view keeps its size. An array shrinks where Werkzeug's server meets the
+            # end within a chunk, which it then reads on and on, out of nothing.
+            return super().readinto(t.cast("t.Any", memoryview(b)))
+        except HTTPException:
+            raise
+        except Exception as exc:  # noqa: BLE001  # gunicorn's are of no common kind
+            self.on_disconnect(exc)
+            return 0
+
     def on_exhausted(self) -> None:
         # A body of exactly the limit is whole; one byte more tells.
         try:
             more = self._stream.read(1)
-        except (OSError, ValueError) as exc:
+        except Exception as exc:  # noqa: BLE001  # as above
             self.on_disconnect(exc)
         else:
             if more:
@@ -40,6 +53,14 @@ class _Bounded(LimitedStream):
         if data and self.is_exhausted:
             self.on_exhausted()
         return data
+
+
+class _Buffered(io.BufferedReader):
+    """A limited stream that reads lines, which by itself takes 0.5 us a byte."""
+
+    def exhaust(self) -> bytes:
+        """Read the rest, as Werkzeug's stream does by this name."""
+        return self.read()
 
 
 def too_large(name: str, limit: int | None) -> RequestEntityTooLarge:
@@ -77,11 +98,17 @@ def open_body(environ: WSGIEnvironment, limit: int | None) -> t.IO[bytes]:
     elif terminated:
         # Bounded at any rate: what the server raises for a broken end is a 400 then.
         bound = sys.maxsize if limit is None else limit
-        return t.cast("t.IO[bytes]", _Bounded(environ["wsgi.input"], bound))
+        return _buffered(_Bounded(environ["wsgi.input"], bound))
     try:
-        return get_input_stream(environ, max_content_length=limit)
+        return _buffered(get_input_stream(environ, max_content_length=limit))
     except RequestEntityTooLarge:
         raise too_large("max_content_length", limit) from None
+
+
+def _buffered(stream: t.Any) -> t.IO[bytes]:
+    if isinstance(stream, LimitedStream):
+        return _Buffered(t.cast("t.Any", stream))
+    return t.cast("t.IO[bytes]", stream)
 
 
 def name_limit(exc: RequestEntityTooLarge, request: t.Any) -> RequestEntityTooLarge:

@@ -1,8 +1,8 @@
 """Layer 0: the contracts that low code names instead of the classes above it.
 
-`helpers`, `templating` or `sessions` work with an application and its
-contexts without importing them: whatever they touch is listed here, and
-nothing else. That is what keeps the import graph free of cycles.
+Low code types an application or a context by these, which have what it uses
+and nothing else, or as Any. No class above is imported for a name: that is
+what keeps the import graph free of cycles.
 """
 
 from __future__ import annotations
@@ -101,6 +101,8 @@ class Responding(t.Protocol):
 
 class Door(t.Protocol):
     """What a door calls of the application, in the order of a request."""
+
+    _mounts: t.Any
 
     def request_context(self, environ: dict[str, t.Any]) -> t.Any: ...
     def full_dispatch_request(self) -> BaseResponse: ...

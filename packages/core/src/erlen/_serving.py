@@ -23,6 +23,7 @@ from ._application import App
 from ._hooks import Plan
 from ._lazy import lazy
 from .debughelpers import FormDataRoutingRedirect
+from .sessions import SESSION_ERRORS
 from .signals import appcontext_tearing_down
 from .signals import got_request_exception
 from .signals import request_finished
@@ -327,12 +328,16 @@ class Serving(App):
                 request_finished.send(
                     self, _async_wrapper=self.ensure_sync, response=response
                 )
-        except Exception:
-            if not from_error_handler:
+        except Exception as exc:
+            if from_error_handler:
+                self.logger.exception(
+                    "Request finalizing failed with an error while handling an error"
+                )
+            elif isinstance(exc, SESSION_ERRORS):
+                response.close()  # nobody sends it
+                response = self.finalize_request(self.handle_user_exception(exc), True)
+            else:
                 raise
-            self.logger.exception(
-                "Request finalizing failed with an error while handling an error"
-            )
         return response
 
     def process_response(self, response: Response) -> Response:

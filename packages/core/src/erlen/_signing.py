@@ -113,7 +113,8 @@ class CookieSerializer(URLSafeTimedSerializer):
     def dump_payload(self, obj: t.Any) -> bytes:
         """Write `obj` in base64, compressed where that makes it shorter."""
         data = want_bytes(self.serializer.dumps(obj))
-        if len(data) >= _WORTH_COMPRESSING:
+        # More than `MAX_PAYLOAD` would not be inflated again.
+        if _WORTH_COMPRESSING <= len(data) <= MAX_PAYLOAD:
             deflated = _deflate(data)
             if len(deflated) < len(data) - 1:
                 return b"." + _encode(deflated)

@@ -6,6 +6,7 @@ Flask's users import from here is handed on.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import importlib.util
@@ -32,6 +33,10 @@ from ._commands import with_appcontext as with_appcontext
 from ._devserver import load_dotenv as load_dotenv
 from ._devserver import serve
 from ._devserver import show_server_banner as show_server_banner
+from ._inspection import check_command as check_command
+from ._inspection import config_command as config_command
+from ._inspection import routes_command as routes_command
+from ._inspection import secret_command as secret_command
 from .globals import current_app
 from .helpers import get_debug_flag
 
@@ -41,8 +46,6 @@ if t.TYPE_CHECKING:
     from wsgiref.types import StartResponse
     from wsgiref.types import WSGIApplication
     from wsgiref.types import WSGIEnvironment
-
-    from werkzeug.routing import Rule
 
     ParamType = click.ParamType[t.Any]
 else:
@@ -148,13 +151,19 @@ _debug_option = functools.partial(
 
 #: Where click's context has the application whose command was found.
 _APP = "erlen.cli.app"
+#: Where it has whether the application can be loaded.
+_LOADED = "erlen.cli.loaded"
+
+# COMPAT: Flask has no commands of these names, so an application's own ones win.
+_YIELDING = (check_command, config_command, secret_command)
 
 
 class ErlenGroup(AppGroup):
     """A group that knows the application: its commands and those of plugins.
 
     Args:
-        add_default_commands: Whether `run`, `shell` and `routes` are there.
+        add_default_commands: Whether `check`, `config`, `routes`, `run`, `secret` and
+            `shell` are there.
         create_app: Called without arguments for the application, instead of an
             import.
         add_version_option: Whether `--version` is there.
@@ -186,7 +195,7 @@ class ErlenGroup(AppGroup):
         self.load_dotenv = load_dotenv
         self.set_debug_flag = set_debug_flag
         if add_default_commands:
-            for command in (run_command, shell_command, routes_command):
+            for command in (run_command, shell_command, routes_command, *_YIELDING):
                 self.add_command(command)
 
     def make_context(
@@ -226,6 +235,7 @@ class ErlenGroup(AppGroup):
         try:
             names.update(_script_info(ctx).load_app().cli.list_commands(ctx))
         except NoAppException as exc:
+            ctx.meta[_LOADED] = False
             if not ctx.resilient_parsing:
                 exc.show()
                 click.echo(err=True)
@@ -233,6 +243,8 @@ class ErlenGroup(AppGroup):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command: of a plugin, of this group, then of the application.
+
+        An application's own `check`, `config` and `secret` win over Erlen's.
 
         Raises:
             UserCodeError: The application might have it, and cannot be loaded.
@@ -243,9 +255,22 @@ class ErlenGroup(AppGroup):
         command = super().get_command(ctx, cmd_name)
         if command is None:
             command = self._get_app_command(ctx, cmd_name)
+        elif command in _YIELDING and self._can_load_app(ctx):
+            command = self._get_app_command(ctx, cmd_name) or command
         if command is not None and ctx.auto_envvar_prefix == "ERLEN":
             _name_variables(command, cmd_name)
         return command
+
+    def _can_load_app(self, ctx: click.Context) -> bool:
+        """Try it once and say nothing: some commands do without, others will tell."""
+        if _LOADED not in ctx.meta:
+            ctx.meta[_LOADED] = False
+            with contextlib.suppress(Exception, SystemExit):
+                # What the application prints must not get into JSON.
+                with contextlib.redirect_stdout(sys.stderr):
+                    _script_info(ctx).load_app()
+                ctx.meta[_LOADED] = True
+        return t.cast("bool", ctx.meta[_LOADED])
 
     def _get_app_command(self, ctx: click.Context, name: str) -> click.Command | None:
         try:
@@ -581,65 +606,6 @@ def _start_readline(names: dict[str, t.Any]) -> None:
     else:
         readline.set_completer(Completer(names).complete)
     hook()
-
-
-# routes
-
-_SORT_KEYS: dict[str, t.Callable[[Rule], t.Any]] = {
-    "endpoint": lambda rule: rule.endpoint,
-    "methods": lambda rule: sorted(rule.methods or ()),
-    "domain": lambda rule: rule.host or rule.subdomain or "",
-    "rule": lambda rule: rule.rule,
-    "match": lambda rule: 0,
-}
-
-
-@click.command(
-    "routes",
-    short_help="Show the routes for the app.",
-    epilog="""\b
-Examples:
-  erlen routes --sort rule
-  erlen --app shop.web routes --all-methods""",
-)
-@click.option(
-    "--sort",
-    "-s",
-    type=click.Choice(list(_SORT_KEYS)),
-    default="endpoint",
-    help="Method to sort routes by. 'match' is the order that Erlen will match routes"
-    " when dispatching a request.",
-)
-@click.option("--all-methods", is_flag=True, help="Show HEAD and OPTIONS methods.")
-@with_appcontext
-def routes_command(sort: str, all_methods: bool) -> None:
-    """Show all registered routes with endpoints and methods."""
-    rules = sorted(current_app.url_map.iter_rules(), key=_SORT_KEYS[sort])
-    if not rules:
-        click.echo("No routes were registered.")
-        return
-    hidden = set[str]() if all_methods else {"HEAD", "OPTIONS"}
-    columns: dict[str, t.Callable[[Rule], str]] = {
-        "Endpoint": lambda rule: rule.endpoint,
-        "Methods": lambda rule: ", ".join(sorted((rule.methods or set()) - hidden)),
-        "Rule": lambda rule: rule.rule,
-    }
-    if current_app.url_map.host_matching:
-        columns["Host"] = lambda rule: rule.host or ""
-    elif any(rule.subdomain for rule in rules):
-        columns["Subdomain"] = lambda rule: rule.subdomain or ""
-    columns["Rule"] = columns.pop("Rule")  # the last one
-    rows = [[show(rule) for show in columns.values()] for rule in rules]
-    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
-
-    def line(cells: t.Iterable[str]) -> str:
-        padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        return "  ".join(padded).rstrip()
-
-    click.secho(line(columns), bold=True)
-    click.secho(line("-" * width for width in widths), dim=True)
-    for row in rows:
-        click.echo(line(row))
 
 
 # The command

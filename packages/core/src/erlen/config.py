@@ -1,11 +1,13 @@
 """Layer 0: the configuration, a dict that files, objects and the environment fill.
 
-Only names in upper case are taken over from them.
+Only names in upper case are taken over from them. Settings can be declared with
+a type; the dict stays the one place of their values, and is written as any dict.
 """
 
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import errno
 import json
 import os
@@ -16,10 +18,40 @@ from pathlib import Path
 
 from werkzeug.utils import import_string
 
+from . import _settings
+from ._defaults import SETTINGS
+from ._settings import REQUIRED
+from ._settings import ConfigError
+from ._settings import ConfigWarning
+from ._settings import Setting
+
 T = t.TypeVar("T")
+
+_APPLICATION = "application"
 
 # Read in this order when no prefix is given, so that the second one wins.
 _PREFIXES = ("FLASK", "ERLEN")
+
+
+def _is_name(key: t.Any) -> bool:
+    return isinstance(key, str) and key.isupper()
+
+
+def _import_name(obj: object) -> str:
+    """Return the name of a module or class; of an instance never what it holds."""
+    if isinstance(obj, types.ModuleType):
+        return obj.__name__
+    cls = obj if isinstance(obj, type) else type(obj)
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _missing(setting: Setting) -> str:
+    return (
+        f"{setting.label} is not set, and {setting.owner!r} needs it. Set"
+        f' app.config["{setting.key}"], of type {_settings.describe(setting.type)}, or'
+        f" the environment variable ERLEN_{setting.key} and call"
+        " app.config.from_prefixed_env()."
+    )
 
 
 class _Configured(t.Protocol):
@@ -69,6 +101,13 @@ class Config(dict[str, t.Any]):
         defaults: The first keys and values.
     """
 
+    # Replaced and never changed, so that copies may share them.
+    _settings: cabc.Mapping[str, Setting] = {it.key: it for it in SETTINGS}
+    #: What a loader stored, where it had that from, and the text if it was one.
+    _origins: cabc.Mapping[str, tuple[t.Any, str, str | None]] = {}
+    _owner = _APPLICATION
+    _file = ""  # being loaded
+
     def __init__(
         self,
         root_path: str | os.PathLike[str],
@@ -76,6 +115,182 @@ class Config(dict[str, t.Any]):
     ) -> None:
         super().__init__(defaults or {})
         self.root_path = root_path
+        self._remember(self, "default")
+
+    def __missing__(self, key: t.Any) -> t.NoReturn:
+        exc = KeyError(key)
+        if _is_name(key):
+            near = _settings.nearest(key, frozenset(self))
+            if near:
+                exc.add_note(f"Did you mean {near!r}?")
+        raise exc
+
+    def __getstate__(self) -> dict[str, t.Any]:
+        # What was loaded, and replaced since, need not be fit for a copy.
+        stored = self._origins.items()
+        now = {key: it for key, it in stored if self.get(key, REQUIRED) is it[0]}
+        return {**vars(self), "_origins": now}
+
+    # Settings with types
+
+    @property
+    def settings(self) -> cabc.Mapping[str, Setting]:
+        """All that was declared by key, Erlen's own settings among it."""
+        return types.MappingProxyType(self._settings)
+
+    def declare(
+        self, key: str, type: t.Any, default: t.Any, doc: str, *, secret: bool = False
+    ) -> None:
+        """Declare a setting, and set its default where it has no value.
+
+        The value is checked and converted at once, or for an extension with all its
+        others at the end of `extension.setup`.
+
+        Args:
+            key: The key, in upper case; an extension's starts with its own prefix.
+            type: What fits: a class, or a form of `typing` such as `str | None`.
+            default: The default; `extension.REQUIRED` if there has to be a value.
+            doc: One line that says what the setting is for.
+            secret: Never show the value.
+
+        Raises:
+            ConfigError: Somebody else has declared the key, or its value does not fit.
+            ValueError: The declaration itself is wrong.
+        """
+        setting = Setting(key, type, default, doc, self._owner, secret)
+        self._declare(setting)
+        if self._owner == _APPLICATION:
+            self._check([setting], warn=False)
+
+    def validate(self, owner: str | None = None) -> None:
+        """Check declared settings, and convert their values in place.
+
+        Warns by `extension.ConfigWarning` of keys that are probably misspelt.
+
+        Args:
+            owner: Whose; None for all.
+
+        Raises:
+            ConfigError: Some do not fit or are missing; all of them are named.
+        """
+        self._check([it for it in self._settings.values() if owner in {None, it.owner}])
+
+    def misspelt(self) -> list[tuple[str, str]]:
+        """Return keys that nobody declared, each with the key that was probably meant."""
+        return self._misspelt(self._settings)
+
+    def origin(self, key: str) -> str:
+        """Say where a value came from.
+
+        Returns:
+            `"default"`, `"environment NAME"`, `"file PATH"`, `"object NAME"`,
+            `"mapping"`, or `"code"` for what was assigned since.
+
+        Raises:
+            KeyError: The key is not set.
+        """
+        value = self[key]
+        stored, origin, _ = self._origins.get(key, (REQUIRED, "", None))
+        return origin if stored is value else "code"
+
+    def bind(self, cls: type[T], prefix: str = "") -> T:
+        """Declare the fields of a dataclass as settings, and read them through it.
+
+        The field `page_size: int = 20` is the setting `PAGE_SIZE`. Its line of docs is
+        `Annotated[int, "..."]`, or `metadata={"doc": ...}`; `field(repr=False)` makes
+        it secret.
+
+        Args:
+            cls: The dataclass.
+            prefix: Put in front of each key.
+
+        Returns:
+            An instance that keeps its values in this configuration.
+
+        Raises:
+            ConfigError: Values do not fit or are missing, or `__post_init__` raised a
+                ValueError or TypeError.
+        """
+        found = _settings.fields_as_settings(cls, prefix, self._owner, self._settings)
+        for setting in found.values():
+            self._declare(setting)
+        self._check(found.values())
+        keys = {name: it.key for name, it in found.items()}
+        try:
+            return _settings.live(cls, keys, self)
+        except (TypeError, ValueError) as exc:
+            raise ConfigError(f"{cls.__qualname__}: {exc}") from exc
+
+    def _declare(self, setting: Setting) -> None:
+        setting.check()
+        key, owner = setting.key, setting.owner
+        known = self._settings.get(key, setting)
+        if known != setting:
+            raise ConfigError(
+                f"{owner!r} cannot declare {key}: {known.owner!r} has declared it"
+                f"{' in another way' * (known.owner == owner)}. Use another key; those of"
+                " an extension start with its own prefix, such as MAIL_."
+            )
+        self._settings = {**self._settings, key: setting}
+        if key not in self and setting.default is not REQUIRED:
+            self[key] = setting.default
+            self._remember({key: setting.default}, "default")
+
+    def _check(self, settings: cabc.Collection[Setting], warn: bool = True) -> None:
+        problems: list[str] = []
+        for setting in settings:
+            if setting.key in self:
+                try:
+                    self._convert(setting)
+                except _settings.MisfitError as exc:
+                    problems.append(f"{setting.misfit(exc)} {self._cure(setting.key)}")
+            elif setting.default is REQUIRED:
+                problems.append(_missing(setting))
+        stray = [
+            f"{key} is set (origin: {self.origin(key)}), and no setting has that name:"
+            f" did you mean {near}?"
+            for key, near in self._misspelt({it.key for it in settings})
+        ]
+        if problems:
+            raise ConfigError(*problems, *stray)
+        for line in stray if warn else ():
+            warnings.warn(line, ConfigWarning, stacklevel=3)
+
+    def _cure(self, key: str) -> str:
+        origin = self.origin(key)
+        if origin == "code":
+            return f'Correct app.config["{key}"].'
+        return f"Correct it where it is set: {origin}."
+
+    def _convert(self, setting: Setting) -> None:
+        key = setting.key
+        value = self[key]
+        stored, origin, text = self._origins.get(key, (REQUIRED, "", None))
+        if text is None or stored is not value:
+            made = _settings.convert(value, setting.type)
+        else:
+            made = _settings.convert_text(value, text, setting.type)
+        if made is not value:
+            self[key] = made
+            if stored is value:
+                self._remember({key: made}, origin)
+
+    def _misspelt(self, names: cabc.Iterable[str]) -> list[tuple[str, str]]:
+        among = frozenset(names)
+        strays = (key for key in self if _is_name(key) and key not in self._settings)
+        found = ((key, _settings.nearest(key, among)) for key in strays)
+        return [(key, near) for key, near in found if near]
+
+    def _remember(
+        self, found: cabc.Mapping[str, t.Any], origin: str, text: str | None = None
+    ) -> None:
+        origin = self._file or origin
+        self._origins = {
+            **self._origins,
+            **{key: (value, origin, text) for key, value in found.items()},
+        }
+
+    # Loaders
 
     def from_envvar(self, variable_name: str, silent: bool = False) -> bool:
         """Load the Python file that an environment variable names.
@@ -111,7 +326,8 @@ class Config(dict[str, t.Any]):
         """Load every environment variable that starts with a prefix.
 
         `ERLEN_MAIL__PORT=25` sets `config["MAIL"]["PORT"]`: a double underscore
-        leads into a dict, which is made where it is missing.
+        leads into a dict, which is made where it is missing. What is declared is taken
+        as its type says: `007` as a str, `off` as a bool.
 
         Args:
             prefix: The prefix, without its underscore. By default `FLASK_` and
@@ -130,12 +346,24 @@ class Config(dict[str, t.Any]):
             # Sorted, so that a dict is set before its items.
             for name in sorted(os.environ):
                 if name.startswith(start):
-                    try:
-                        value = loads(os.environ[name])
-                    except Exception:  # noqa: BLE001  (`loads` is anybody's)
-                        value = os.environ[name]
-                    self._set_nested(name, name.removeprefix(start), value)
+                    self._set_text(name, name.removeprefix(start), loads)
         return True
+
+    def _set_text(
+        self, variable: str, path: str, loads: t.Callable[[str], t.Any]
+    ) -> None:
+        text = os.environ[variable]
+        try:
+            value = loads(text)
+        except Exception:  # noqa: BLE001  (`loads` is anybody's)
+            value = text
+        self._set_nested(variable, path, value)
+        key = path.partition("__")[0]
+        whole = text if key == path else None
+        self._remember({key: self[key]}, f"environment {variable}", whole)
+        if key in self._settings:
+            with contextlib.suppress(_settings.MisfitError):  # `validate` tells of it
+                self._convert(self._settings[key])
 
     def _set_nested(self, variable: str, path: str, value: t.Any) -> None:
         *parents, key = path.split("__")
@@ -180,7 +408,8 @@ class Config(dict[str, t.Any]):
             self._explain(exc)
             raise
         exec(compile(code, path, "exec"), module.__dict__)  # noqa: S102  (its purpose)
-        self.from_object(module)
+        with self._loading(path):
+            self.from_object(module)
         return True
 
     def from_object(self, obj: object | str) -> None:
@@ -192,6 +421,7 @@ class Config(dict[str, t.Any]):
         Raises:
             ImportError: Nothing has that import name.
         """
+        origin = f"object {obj if isinstance(obj, str) else _import_name(obj)}"
         if isinstance(obj, str):
             obj = import_string(obj)
         found = {name: getattr(obj, name) for name in dir(obj) if name.isupper()}
@@ -203,6 +433,7 @@ class Config(dict[str, t.Any]):
                 stacklevel=2,
             )
         self.update(found)
+        self._remember(found, origin)
 
     def from_file(
         self,
@@ -237,7 +468,8 @@ class Config(dict[str, t.Any]):
             self._explain(exc)
             raise
         try:
-            return self.from_mapping(obj)
+            with self._loading(path):
+                return self.from_mapping(obj)
         except TypeError as exc:
             exc.add_note(f"It was loaded from the file {str(path)!r}.")
             raise
@@ -265,6 +497,7 @@ class Config(dict[str, t.Any]):
                 f" of type {type(mapping).__name__!r}."
             ) from exc
         items.update(kwargs)
+        taken: dict[str, t.Any] = {}
         for key, value in items.items():
             if not isinstance(key, str):
                 raise TypeError(
@@ -272,7 +505,8 @@ class Config(dict[str, t.Any]):
                     f" {key!r} is of type {type(key).__name__!r}."
                 )
             if key.isupper():
-                self[key] = value
+                self[key] = taken[key] = value
+        self._remember(taken, "mapping")
         return True
 
     def get_namespace(
@@ -297,6 +531,14 @@ class Config(dict[str, t.Any]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {super().__repr__()}>"
+
+    @contextlib.contextmanager
+    def _loading(self, path: Path) -> cabc.Generator[None]:
+        self._file = f"file {path}"
+        try:
+            yield
+        finally:
+            self._file = ""
 
     def _path(self, caller: str, filename: str | os.PathLike[str]) -> Path:
         try:

@@ -8,6 +8,7 @@ made when it is first read.
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 import typing as t
 
@@ -16,6 +17,7 @@ from werkzeug.exceptions import NotFound
 
 from . import _state
 from ._lazy import lazy
+from .sessions import SessionUnavailable
 from .signals import appcontext_popped
 from .signals import appcontext_pushed
 from .signals import appcontext_tearing_down
@@ -189,6 +191,12 @@ class RequestContext(_Context):
     #: The flashed messages that this request has taken out of the session.
     flashes: list[tuple[str, str]] | None = None
 
+    def __init_subclass__(cls, **kwargs: t.Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = cls.match_request
+        if own is not RequestContext.match_request and "_match" not in vars(cls):
+            cls._match = own  # type: ignore[method-assign]  # no short way around it
+
     def __init__(
         self,
         app: t.Any,
@@ -253,7 +261,11 @@ class RequestContext(_Context):
 
     def _open_session(self) -> t.Any:
         interface = self.app.session_interface
-        session = interface.open_session(self.app, self.request)
+        try:
+            session = interface.open_session(self.app, self.request)
+        except SessionUnavailable:  # and an error page does not ask again
+            self._session = interface.make_null_session(self.app)
+            raise
         if session is None:
             session = interface.make_null_session(self.app)
         self._session = session
@@ -496,6 +508,33 @@ def copy_current_request_context(f: F) -> F:
             return ctx.app.ensure_sync(f)(*args, **kwargs)
 
     return t.cast("F", wrapper)
+
+
+def copy_current_app_context(f: F) -> F:
+    """Let a function run with the current application, in a thread or a task.
+
+    Each call enters a new application context. Its `g` is empty: what is in
+    the `g` of now belongs to this context, and is closed with it.
+
+    Args:
+        f: A function; `async def` functions are awaited inside the context.
+
+    Raises:
+        RuntimeError: No application context is in force.
+    """
+    app = _state.app_context("copy_current_app_context").app
+
+    @functools.wraps(f)
+    def wrapper(*args: t.Any, **kwargs: t.Any) -> t.Any:
+        with app.app_context():
+            return f(*args, **kwargs)
+
+    @functools.wraps(f)
+    async def async_wrapper(*args: t.Any, **kwargs: t.Any) -> t.Any:
+        with app.app_context():
+            return await f(*args, **kwargs)
+
+    return t.cast("F", async_wrapper if inspect.iscoroutinefunction(f) else wrapper)
 
 
 def has_request_context() -> bool:

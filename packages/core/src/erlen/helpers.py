@@ -10,18 +10,24 @@ import functools
 import importlib
 import importlib.util
 import os
+import re
 import sys
 import typing as t
 from contextlib import ExitStack
 from contextvars import copy_context
+from itertools import chain
+from urllib.parse import urljoin
+from urllib.parse import urlsplit
 
 import werkzeug.exceptions
 import werkzeug.utils
 from werkzeug.exceptions import NotFound
 from werkzeug.security import safe_join
+from werkzeug.urls import iri_to_uri
 
 from . import _state
 from .signals import message_flashed
+from .signals import stream_started
 
 if t.TYPE_CHECKING:
     import datetime as dt
@@ -141,6 +147,54 @@ def redirect(
         response: BaseResponse = ctx.app.redirect(location, code=code)
         return response
     return werkzeug.utils.redirect(location, code=code, Response=Response)
+
+
+# What a browser takes out of a URL or reads as a slash, and what names only a host.
+_ODD = re.compile(r"^(?: |//)|[\x00-\x1f\x7f\\]| \Z")
+# Where a browser sees a host or a scheme.
+_NAMES_HOST = re.compile("//|[^/?#]*:")
+_PORTS = {"http": ":80", "https": ":443"}
+
+
+def safe_redirect_target(value: str | None) -> str | None:
+    """Return a URL that a client gave if it stays on this site, else None.
+
+    It stays if a browser that is sent there by `redirect` ends at the host and
+    port of the request, and not at http when it came by https. Anything odd is
+    refused.
+
+    Args:
+        value: Such as `request.args.get("next")`.
+
+    Returns:
+        The URL as it is sent, in ASCII. None for None, for an empty one, and
+        where the request has no host.
+
+    Raises:
+        RuntimeError: No request is active.
+    """
+    request = _state.request_context("safe_redirect_target").request
+    if not value or not request.host or _ODD.search(value):
+        return None
+    try:
+        location = iri_to_uri(value)  # as a response does, which can change the host
+        joined = urljoin(iri_to_uri(request.base_url), location)
+        # Either is sent: a response class says so by `autocorrect_location_header`.
+        stays = _stays(location, request) and _stays(joined, request)
+    except ValueError:
+        return None
+    return location if stays else None
+
+
+def _stays(location: str, request: t.Any) -> bool:
+    if not _NAMES_HOST.match(location):
+        return location != ""
+    parts = urlsplit(location)
+    scheme = parts.scheme
+    own: str = request.host.lower()
+    return (scheme == "https" or scheme == request.scheme == "http") and (
+        parts.netloc.removesuffix(_PORTS[scheme]) == own
+    )
 
 
 def abort(code: int | BaseResponse, *args: t.Any, **kwargs: t.Any) -> t.NoReturn:
@@ -274,11 +328,10 @@ def send_file(
         path_or_file,
         mimetype=mimetype,
         as_attachment=as_attachment,
-        download_name=download_name,
         conditional=conditional,
         etag=etag,
         last_modified=last_modified,
-        **_file_settings(ctx, max_age),
+        **_file_settings(ctx, max_age, download_name),
     )
     return t.cast("Response", response)
 
@@ -305,14 +358,22 @@ def send_from_directory(
     found = safe_join(folder, os.fspath(path))
     if found is None or _leaves(folder, found):
         raise NotFound
-    settings = _file_settings(ctx, kwargs.pop("max_age", None))
+    name = kwargs.pop("download_name", os.path.basename(path))
+    settings = _file_settings(ctx, kwargs.pop("max_age", None), name)
     response = werkzeug.utils.send_from_directory(directory, path, **settings, **kwargs)
     return t.cast("Response", response)
 
 
-def _file_settings(ctx: RequestContextLike, max_age: t.Any) -> dict[str, t.Any]:
+# No header may have these, and a name may come from a client.
+_CONTROLS = dict.fromkeys((*range(32), 127), "_")
+
+
+def _file_settings(
+    ctx: RequestContextLike, max_age: t.Any, name: str | None
+) -> dict[str, t.Any]:
     app = ctx.app
     return {
+        "download_name": name and name.translate(_CONTROLS),
         "environ": ctx.request.environ,
         "max_age": app.get_send_file_max_age if max_age is None else max_age,
         "use_x_sendfile": app.config["USE_X_SENDFILE"],
@@ -472,4 +533,12 @@ def _stream(source: t.Iterable[T]) -> t.Iterator[T]:
             f" got {type(source).__name__!r}. Write the generator with def, not"
             " with async def."
         ) from None
-    return _ContextStream(ctx, source, items)
+    stream = _ContextStream(ctx, source, items)
+    if stream_started.receivers:
+        stream._items = chain(_announce(ctx), items)
+    return stream
+
+
+def _announce(ctx: RequestContextLike) -> t.Iterator[t.Any]:
+    stream_started.send(ctx.app, _async_wrapper=ctx.app.ensure_sync)
+    yield from ()  # and no items: as their owner it would close them out of context

@@ -2,7 +2,7 @@
 
 A session interface opens the session of a request and saves it. The default
 one opens it when it is first read; a subclass that changes how is opened
-with each request, as its author expects.
+with each request, as its author expects. `session_stores` keeps them elsewhere.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ from datetime import datetime
 from functools import cached_property
 
 from werkzeug.datastructures import CallbackDict
+from werkzeug.exceptions import Conflict
+from werkzeug.exceptions import ServiceUnavailable
 
 from . import _state
+from ._keys import find_serializer
 from .json.tag import TaggedJSONSerializer
+from .signals import session_rotated
 
 if t.TYPE_CHECKING:
     from itsdangerous import URLSafeTimedSerializer
@@ -27,8 +31,11 @@ __all__ = [
     "NullSession",
     "SecureCookieSession",
     "SecureCookieSessionInterface",
+    "SessionConflict",
     "SessionInterface",
     "SessionMixin",
+    "SessionStoreError",
+    "SessionUnavailable",
     "session_json_serializer",
 ]
 
@@ -36,6 +43,43 @@ __all__ = [
 AnyApp = t.Any
 AnyRequest = t.Any
 AnyResponse = t.Any
+
+
+class SessionStoreError(Exception):
+    """A session store cannot answer; for whoever writes one."""
+
+
+class SessionUnavailable(ServiceUnavailable):
+    """A 503: the session can neither be read nor saved for the moment.
+
+    A session interface may raise it, too, from `open_session` and `save_session`.
+    """
+
+    description = "The sessions are unavailable for the moment. Try again soon."
+
+    def __init__(
+        self,
+        description: str | None = None,
+        response: t.Any = None,
+        retry_after: datetime | int | None = 5,
+    ) -> None:
+        super().__init__(description, response, retry_after)
+
+
+class SessionConflict(Conflict):
+    """A 409: another request changed the same of the session at the same time.
+
+    A session interface may raise it, too, from `save_session`.
+    """
+
+    description = (
+        "Another request changed your session at the same time, so the changes of"
+        " this one were not kept. Reload the page and try again."
+    )
+
+
+# What is answered by an error page even where it is raised at the end of a request.
+SESSION_ERRORS = (SessionConflict, SessionUnavailable)
 
 
 class SessionMixin(cabc.MutableMapping[str, t.Any]):
@@ -59,6 +103,28 @@ class SessionMixin(cabc.MutableMapping[str, t.Any]):
     @permanent.setter
     def permanent(self, value: bool) -> None:
         self["_permanent"] = bool(value)
+
+    def rotate(self) -> None:
+        """Give the session a new identifier; call it when somebody logs in.
+
+        Who knew the old one, or planted it, has nothing then: the store forgets it
+        when the session is saved. The signal `session_rotated` is sent. A session
+        in a cookie has no identifier, and is written anew.
+        """
+        self.modified = True
+        ctx = _state.current.get()[0]
+        if ctx is not None and session_rotated.receivers:
+            app = ctx.app
+            session_rotated.send(app, _async_wrapper=app.ensure_sync, session=self)
+
+    def revoke(self) -> None:
+        """End the session: its data, its entry in the store and its cookie.
+
+        The store forgets it when the session is saved. What is written afterwards
+        starts another one. A copy of a cookie that holds the data stays valid.
+        """
+        self.clear()
+        self.modified = True
 
 
 def _mark_modified(session: t.Any) -> None:
@@ -89,16 +155,18 @@ class SecureCookieSession(CallbackDict[str, t.Any], SessionMixin):  # pyright: i
 class NullSession(SecureCookieSession):
     """The session of an application without a secret key: empty and read-only."""
 
-    def _fail(self, *_args: t.Any, **_kwargs: t.Any) -> t.NoReturn:
-        raise RuntimeError(
+    def _error(self) -> Exception:
+        return RuntimeError(
             "The session is unavailable because no secret key was set. Set the"
             " secret_key on the application, or SECRET_KEY in its configuration, to"
-            " something unique and secret, such as the output of"
-            " `python -c 'import secrets; print(secrets.token_hex())'`."
+            " something unique and secret, such as what `erlen secret` prints."
         )
 
+    def _fail(self, *_args: t.Any, **_kwargs: t.Any) -> t.NoReturn:
+        raise self._error()
+
     __setitem__ = __delitem__ = __ior__ = _fail
-    clear = pop = popitem = update = setdefault = _fail
+    clear = pop = popitem = update = setdefault = rotate = revoke = _fail
 
 
 class SessionInterface:
@@ -230,6 +298,25 @@ class SessionInterface:
         """
         raise NotImplementedError
 
+    def _send_cookie(
+        self, app: AnyApp, session: SessionMixin, value: str, response: AnyResponse
+    ) -> None:
+        """Set the cookie to `value`, or delete it when the session is empty."""
+        name = self.get_cookie_name(app)
+        options: dict[str, t.Any] = {
+            "domain": self.get_cookie_domain(app),
+            "path": self.get_cookie_path(app),
+            "secure": self.get_cookie_secure(app),
+            "httponly": self.get_cookie_httponly(app),
+            "samesite": self.get_cookie_samesite(app),
+            "partitioned": self.get_cookie_partitioned(app),
+        }
+        if not session:
+            response.delete_cookie(name, **options)
+            return
+        expires = self.get_expiration_time(app, session)
+        response.set_cookie(name, value, expires=expires, **options)
+
 
 # What decides whether a session that nobody reads can be left alone.
 _CONCERN_LAZINESS = {
@@ -240,9 +327,6 @@ _CONCERN_LAZINESS = {
     "session_class",
     "should_set_cookie",
 }
-
-# How many serializers an interface keeps: applications share the default one.
-_MAX_SERIALIZERS = 32
 
 session_json_serializer = TaggedJSONSerializer()
 
@@ -303,49 +387,14 @@ class SecureCookieSessionInterface(SessionInterface):
                 not a list of keys.
             ValueError: A fallback key is empty.
         """
-        secret_key = app.secret_key
-        if not secret_key:
-            return None
-        fallbacks = app.config["SECRET_KEY_FALLBACKS"] or ()
-        if isinstance(fallbacks, (str, bytes)):
-            raise TypeError(
-                "SECRET_KEY_FALLBACKS must be a list of keys. As a string, each of its"
-                " characters would be a key. Put the string into a list."
-            )
-        keys = (*fallbacks, secret_key)
-        # Everything that the serializer is made of, so that a change is noticed.
-        made_of = (
-            *(keys, self.salt, self.key_derivation, self.digest_method),
-            id(self.serializer),
+        return find_serializer(
+            self._serializers,
+            app,
+            self.salt,
+            self.serializer,
+            self.key_derivation,
+            self.digest_method,
         )
-        try:
-            return self._serializers[made_of]
-        except (KeyError, TypeError):  # TypeError: a key is a list, for one
-            return self._make_serializer(keys, made_of)
-
-    def _make_serializer(
-        self, keys: tuple[t.Any, ...], made_of: tuple[t.Any, ...]
-    ) -> URLSafeTimedSerializer:
-        from ._signing import CookieSerializer
-
-        for key in keys:
-            if not isinstance(key, (str, bytes)):
-                raise TypeError(
-                    "SECRET_KEY and each of SECRET_KEY_FALLBACKS must be of type str"
-                    f" or bytes, and one is of type {type(key).__name__!r}."
-                )
-            if not key:
-                raise ValueError(
-                    "SECRET_KEY_FALLBACKS contains an empty key, with which anybody"
-                    " could sign a session. Take it out."
-                )
-        serializer = CookieSerializer(
-            keys, self.salt, self.serializer, self.key_derivation, self.digest_method
-        )
-        if len(self._serializers) >= _MAX_SERIALIZERS:
-            self._serializers.clear()
-        self._serializers[made_of] = serializer
-        return serializer
 
     def needs_refresh(self, app: AnyApp, request: AnyRequest) -> bool:
         """Return whether the request came with a session that may be permanent.
@@ -397,25 +446,7 @@ class SecureCookieSessionInterface(SessionInterface):
         if send or session.accessed:
             _vary_by_cookie(response)
         if send:
-            self._send_cookie(app, session, response)
-
-    def _send_cookie(
-        self, app: AnyApp, session: SessionMixin, response: AnyResponse
-    ) -> None:
-        name = self.get_cookie_name(app)
-        options: dict[str, t.Any] = {
-            "domain": self.get_cookie_domain(app),
-            "path": self.get_cookie_path(app),
-            "secure": self.get_cookie_secure(app),
-            "httponly": self.get_cookie_httponly(app),
-            "samesite": self.get_cookie_samesite(app),
-            "partitioned": self.get_cookie_partitioned(app),
-        }
-        if not session:
-            response.delete_cookie(name, **options)
-            return
-        # It is not None: without a secret key the session is null, and not saved.
-        serializer: t.Any = self.get_signing_serializer(app)
-        value = serializer.dumps(dict(session))
-        expires = self.get_expiration_time(app, session)
-        response.set_cookie(name, value, expires=expires, **options)
+            # It is not None: without a secret key the session is null, not saved.
+            serializer: t.Any = self.get_signing_serializer(app)
+            value = serializer.dumps(dict(session)) if session else ""
+            self._send_cookie(app, session, value, response)

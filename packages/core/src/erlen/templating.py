@@ -18,6 +18,7 @@ if t.TYPE_CHECKING:
 
     from blinker import NamedSignal
     from jinja2 import Template
+    from jinja2.runtime import Context
 
     # The aliases are how type checkers see what __getattr__ gives.
     from ._jinja import DispatchingJinjaLoader as DispatchingJinjaLoader
@@ -208,17 +209,33 @@ def _stream(
 def _render_block(template: Template, block: str, values: dict[str, t.Any]) -> str:
     env = template.environment
     context = template.new_context(values)
+    pieces: t.Any
     try:
         # The first step of the whole template runs its imports and {% set %},
         # and adds the blocks of the templates that it extends.
         head: t.Any = template.root_render_func(context)
-        next(head, None)
-        head.close()
-        if block in context.blocks:
-            return env.concat(context.blocks[block][0](context))
+        if env.is_async:
+            import asyncio
+
+            pieces = asyncio.run(_async_pieces(head, block, context))
+        else:
+            next(head, None)
+            head.close()
+            found = context.blocks.get(block)
+            pieces = found and found[0](context)
+        if pieces is not None:
+            return env.concat(pieces)
     except Exception:  # noqa: BLE001  # raised again, with the template's lines
         env.handle_exception()
     raise _no_such_block(template, block, list(context.blocks))
+
+
+async def _async_pieces(head: t.Any, block: str, context: Context) -> t.Any:
+    """Do what `_render_block` does, in an environment of `enable_async`."""
+    await anext(head, None)
+    await head.aclose()
+    found: t.Any = context.blocks.get(block)
+    return found and [piece async for piece in found[0](context)]
 
 
 def _no_such_block(template: Template, block: str, names: list[str]) -> LookupError:

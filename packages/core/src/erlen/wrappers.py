@@ -16,6 +16,7 @@ from werkzeug.datastructures import IfRange
 from werkzeug.exceptions import BadRequest
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import SecurityError
 from werkzeug.utils import cached_property
 from werkzeug.utils import get_content_type
 from werkzeug.wrappers import Request as RequestBase
@@ -244,12 +245,19 @@ class Request(RequestBase):
     def host(self) -> str:
         """The host, with its port unless that is the scheme's own.
 
-        Empty where the client sent none, or one that cannot be a host's name.
+        Empty where the client sent none, or one that cannot be a host's name,
+        and in all that runs after the request was refused for its host.
 
         Raises:
             SecurityError: 400, it is none of `trusted_hosts`.
         """
-        host = super().host
+        try:
+            host = super().host
+        except SecurityError:
+            # An error page, a hook or a log that asks for `url` is no 500.
+            if isinstance(self.routing_exception, SecurityError):
+                return ""
+            raise SecurityError("The host is none of TRUSTED_HOSTS.") from None
         name = host.partition(":")[0].lower()
         if "xn--" in name:
             try:
@@ -318,16 +326,27 @@ class Request(RequestBase):
             cache: Keep the result.
 
         Raises:
-            BadRequest: 400, the body is no JSON, or nested too deeply.
+            BadRequest: 400, the body is no JSON, or nested too deeply, or has
+                half of a surrogate pair.
             UnsupportedMediaType: 415, the content type is not JSON's.
         """
+        known, silently = self._cached_json
+        value = silently if silent else known
+        if cache and value is not Ellipsis:
+            return value
+        if not (force or self.is_json):
+            return None if silent else self.on_json_loading_failed(None)
+        data = self.get_data(cache=cache)
         try:
-            return super().get_json(force, silent, cache)
-        except RecursionError:  # of a provider that does not make it a ValueError
+            value = known = silently = json._read_body(self.json_module.loads, data)
+        except ValueError as exc:
             if silent:
-                return None
-            error = ValueError("The JSON is nested too deeply to be read.")
-            return self.on_json_loading_failed(error)
+                value = silently = None
+            else:
+                value = known = self.on_json_loading_failed(exc)
+        if cache:
+            self._cached_json = known, silently
+        return value
 
     def on_json_loading_failed(self, e: ValueError | None) -> t.Any:
         """Answer a body that is no JSON, or has no JSON content type.

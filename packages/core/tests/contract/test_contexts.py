@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 import gc
 import threading
 import weakref
@@ -19,6 +20,7 @@ from erlen import has_app_context
 from erlen import has_request_context
 from erlen import request
 from erlen import session
+from erlen.ctx import RequestContext
 from erlen.ctx import _AppCtxGlobals
 from erlen.globals import _cv_app
 from erlen.globals import _cv_request
@@ -251,6 +253,24 @@ def test_match_request_may_be_called_before(app, path, endpoint):
 
     assert ctx.request.endpoint == endpoint
     assert (ctx.request.routing_exception is None) is (endpoint is not None)
+
+
+def test_a_context_of_ones_own_matches_each_request(app, client):
+    matched = []
+
+    class Counting(RequestContext):
+        def match_request(self):
+            matched.append(self.request.path)
+            super().match_request()
+
+    class Counted(Counting):
+        pass
+
+    app.get("/a")(lambda: request.endpoint)
+    for context_class, number in ((Counting, 2), (Counted, 4)):
+        app.request_context = functools.partial(context_class, app)
+        assert [client.get("/a").status_code for _ in range(2)] == [200, 200]
+        assert len(matched) == number
 
 
 # --- g

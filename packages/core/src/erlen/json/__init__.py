@@ -7,6 +7,7 @@ that `DefaultJSONProvider` adds; only `jsonify` needs one.
 from __future__ import annotations
 
 import json as _json
+import re
 import typing as t
 
 from erlen import _state
@@ -16,6 +17,9 @@ if t.TYPE_CHECKING:
     from werkzeug.wrappers import Response
 
 __all__ = ["dump", "dumps", "jsonify", "load", "loads"]
+
+# Half of a surrogate pair, written as if it was a character of its own.
+_HALF = re.compile(b"\xed[\xa0-\xbf]")
 
 
 def dumps(obj: t.Any, **kwargs: t.Any) -> str:
@@ -100,3 +104,36 @@ def jsonify(*args: t.Any, **kwargs: t.Any) -> Response:
     """
     app = _state.app_context("jsonify").app
     return t.cast("Response", app.json.response(*args, **kwargs))
+
+
+def _read_body(loads: t.Callable[[bytes], t.Any], data: bytes) -> t.Any:
+    """Read the JSON of a client, whose text can be written again.
+
+    Args:
+        loads: The provider's.
+        data: The body.
+
+    Raises:
+        ValueError: It is no JSON, nested too deeply, or a text in it has half
+            of a surrogate pair, which no encoding can write.
+    """
+    try:
+        value = loads(data)
+    except RecursionError:  # of a provider that does not make it a ValueError
+        raise ValueError("The JSON is nested too deeply to be read.") from None
+    # PERF: 0.3 us, 0.4 ms for 10 MB, tell that most bodies need no search.
+    if (
+        (0x5C in data and (b"\\ud" in data or b"\\uD" in data))
+        or (0xED in data and _HALF.search(data))
+        or 0 in data  # UTF-16 or UTF-32
+    ):
+        found = [value]
+        for item in found:  # it grows
+            if isinstance(item, str):
+                item.encode()
+            elif isinstance(item, dict):
+                found += item
+                found += item.values()
+            elif isinstance(item, list):
+                found += item
+    return value

@@ -1,0 +1,115 @@
+"""Layer 2: the contract between the core and its extensions.
+
+First-party packages and third parties build on the same: this module, the
+methods of `app` and `app.config` that it names, and nothing private.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from itsdangerous import BadSignature
+from itsdangerous import SignatureExpired
+
+from ._checks import Health
+from ._checks import Problem
+from ._checks import check_health
+from ._checks import run_checks
+from ._keys import Signer
+from ._settings import REQUIRED
+from ._settings import ConfigError
+from ._settings import ConfigWarning
+from ._settings import Setting
+from .session_stores import SessionStore
+from .signals import identity_changed
+from .signals import session_rotated
+from .signals import stream_started
+
+if t.TYPE_CHECKING:
+    import collections.abc as cabc
+
+__all__ = [
+    "CONTRACT",
+    "REQUIRED",
+    "BadSignature",
+    "ConfigError",
+    "ConfigWarning",
+    "ContractError",
+    "Health",
+    "Problem",
+    "SessionStore",
+    "Setting",
+    "SignatureExpired",
+    "Signer",
+    "check_health",
+    "identity_changed",
+    "run_checks",
+    "session_rotated",
+    "setup",
+    "stream_started",
+]
+
+#: The version of this contract: MAJOR.MINOR. A minor one adds, a major one breaks.
+CONTRACT = "1.0"
+
+
+class ContractError(RuntimeError):
+    """An extension and this core do not fit together."""
+
+
+def _parse(name: str, contract: t.Any) -> tuple[int, int]:
+    try:
+        major, minor = map(int, contract.split("."))
+    except (AttributeError, TypeError, ValueError):
+        raise ContractError(
+            f"The extension {name!r} asks for contract {contract!r}, and a contract is"
+            f' MAJOR.MINOR as a string, such as "{CONTRACT}".'
+        ) from None
+    return major, minor
+
+
+def _check_contract(name: str, contract: str) -> None:
+    major, minor = _parse(name, contract)
+    ours = _parse("erlen", CONTRACT)
+    if major == ours[0] and minor <= ours[1]:
+        return
+    cure = "Upgrade Erlen" if (major, minor) > ours else f"Upgrade {name!r}"
+    raise ContractError(
+        f"The extension {name!r} was made for contract {contract} of Erlen's"
+        f" extensions, and the Erlen that is installed has {CONTRACT}. {cure}, or"
+        " install versions of both that belong together."
+    )
+
+
+@contextlib.contextmanager
+def setup(
+    app: t.Any, name: str, instance: t.Any, *, contract: str
+) -> cabc.Generator[None]:
+    """Set up an extension: the body of `init_app` goes inside.
+
+    What is declared inside belongs to the extension. At the end its settings
+    are validated, all errors at once, and `app.extensions[name]` is set.
+
+    Args:
+        app: The application.
+        name: The extension's name, at best that of its distribution.
+        instance: What `app.extensions` gets: the extension, or its state.
+        contract: The version of the contract that the extension was made for.
+
+    Raises:
+        ContractError: This core does not fit, or the application has an
+            extension of this name already.
+        ConfigError: Settings that the extension declares are missing or wrong,
+            or another extension's.
+    """
+    _check_contract(name, contract)
+    if name in app.extensions:
+        raise ContractError(
+            f"The application {app.name!r} has an extension {name!r} already. Call its"
+            " init_app() once for each application."
+        )
+    with app._owned_by(name):
+        yield
+    app.config.validate(name)
+    app.extensions[name] = instance
