@@ -15,7 +15,7 @@ from tests.architecture.source import read_package
 MODULES = read_package(CORE)
 GRAPH = {name: module.imports("erlen", MODULES) for name, module in MODULES.items()}
 HEAVY = (
-    *("asyncio", "click", "itsdangerous", "jinja2"),
+    *("asyncio", "click", "itsdangerous", "jinja2", "pytest"),
     *("werkzeug.debug", "werkzeug.serving", "werkzeug.test"),
 )
 

@@ -188,6 +188,11 @@ def test_silencing_what_there_is_not(sound):
     assert second.cure.endswith("write 'core.debug'.")
 
 
+def test_silencing_what_is_like_nothing(sound):
+    (problem,) = run_checks(sound, silence=["xyz"])
+    assert problem.cure == "Take it out of SILENCED_CHECKS or --silence."
+
+
 def test_there_is_no_other_level():
     with pytest.raises(
         ValueError, match=r"'fatal' is no level of a Problem: \('error'"
@@ -455,6 +460,31 @@ def test_settings_of_a_wrong_type(sound):
     assert {it.level for it in errors} == {"error"}
     assert warning.level == "warning"
     assert warning.what == "Nobody declares the setting MAIL_PROT; there is MAIL_PORT."
+
+
+@pytest.mark.parametrize(
+    ("store", "timeout", "words"),
+    [
+        ("redsi://ada:1234@localhost", 1, "SESSION_STORE has the scheme 'redsi'"),
+        ("redis://ada:12:34@localhost:x", 1, "SESSION_STORE is no URL of Redis"),
+        (1234, 1, "SESSION_STORE is of type 'int'"),
+        ("redis://ada:1234@localhost", 0, "SESSION_STORE_TIMEOUT is 0"),
+        ("redis://ada:1234@localhost", "1234", "SESSION_STORE_TIMEOUT ("),
+    ],
+)
+def test_a_session_store_that_cannot_be_opened(sound, store, timeout, words):
+    sound.config.update(SESSION_STORE=store, SESSION_STORE_TIMEOUT=timeout)
+    (problem,) = run_checks(sound)
+    assert (problem.level, problem.id) == ("error", "core.settings")
+    assert problem.what.startswith(words)
+    assert "ada" not in problem.what
+
+
+def test_a_setting_of_a_wrong_type_keeps_its_password(sound):
+    sound.config.declare("MAIL_URL", str, "", "Address of the mail server.")
+    sound.config["MAIL_URL"] = ["smtp://ada:1234@mail.example"]
+    (what,) = whats(sound, "core.settings")
+    assert "smtp://(hidden)@mail.example" in what
 
 
 def test_a_misspelt_setting_is_a_problem_and_no_warning(sound):

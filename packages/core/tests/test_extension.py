@@ -386,7 +386,9 @@ def test_what_does_not_fit_is_refused_with_the_cure(
     assert app.extensions == {}
 
 
-@pytest.mark.parametrize("wrong", ["", "1", "1.", "1.0.0", "one.two", 1.0, None])
+@pytest.mark.parametrize(
+    "wrong", ["", "1", "1.", "1.0.0", "one.two", "1.-5", "-1.0", " 1.0", 1.0, None]
+)
 def test_a_contract_is_two_numbers(app, wrong):
     with (
         pytest.raises(extension.ContractError, match=r"MAJOR\.MINOR") as info,

@@ -98,8 +98,8 @@ def run_checks(
     ids = [check.id for check in checks]
     found: list[Problem] = []
     for name in sorted(silenced.difference(ids)):
-        nearest = get_close_matches(name, ids, 1, cutoff=0)[0]
-        values = {"id": "core.silenced-checks", "name": name, "nearest": nearest}
+        near = "".join(f", or write {it!r}" for it in get_close_matches(name, ids, 1))
+        values = {"id": "core.silenced-checks", "name": name, "near": near}
         found.append(_problem("silenced", **values))
     with app.app_context():
         for check in checks:
@@ -180,7 +180,7 @@ _TEXTS = """
 error failed: The check {id!r} of {owner!r} failed: {error}
     Tell the author of {owner!r}. To go on without it: SILENCED_CHECKS = ["{id}"]
 warning silenced: {name!r} is to be silenced, and no check has this id.
-    Take it out of SILENCED_CHECKS, or write {nearest!r}.
+    Take it out of SILENCED_CHECKS or --silence{near}.
 error secret-key: {name} {reason}.
     Set it to what `erlen secret` prints, from outside, such as by ERLEN_SECRET_KEY.
 error shared-host: TRUSTED_HOSTS has {host!r}, and anybody can have a host below it.
@@ -340,14 +340,18 @@ def _templates(app: t.Any) -> Found:
 def _settings(app: t.Any) -> Found:
     misspelt = dict(app.config.misspelt())
     twin = copy.copy(app.config)  # what is checked is converted
-    for validate in (twin.validate, lambda: _counts(twin.get("PROXY_HOPS"))):
+    for validate in (
+        twin.validate,
+        lambda: _counts(twin.get("PROXY_HOPS")),
+        lambda: app.session_interface,  # it opens the store, and does not connect
+    ):
         try:
             with warnings.catch_warnings(action="ignore"):  # of what is misspelt
                 validate()
-        except ValueError as exc:
+        except (RuntimeError, TypeError, ValueError) as exc:
             for error in getattr(exc, "problems", (str(exc),)):
                 if error.partition(" ")[0] not in misspelt:
-                    yield _problem("settings", error=error)
+                    yield _problem("settings", error=hide_passwords(error))
     for key, nearest in misspelt.items():
         yield _problem("misspelt", key=key, nearest=nearest)
 

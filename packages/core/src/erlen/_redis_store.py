@@ -34,14 +34,15 @@ class RedisSessionStore:
 
     Args:
         url: `redis://`, `rediss://` (TLS), `unix://`, `valkey://` or `valkeys://`.
-        timeout: How long to wait for a connection and for each answer, in seconds.
+        timeout: How long to wait for a connection and for each answer, in seconds;
+            None is for ever.
 
     Raises:
         RuntimeError: redis-py is not installed.
         ValueError: The URL is none of Redis.
     """
 
-    def __init__(self, url: str, timeout: float = 0.1) -> None:
+    def __init__(self, url: str, timeout: float | None = 0.1) -> None:
         try:
             from redis import Redis
             from redis import RedisError

@@ -7,6 +7,7 @@ methods of `app` and `app.config` that it names, and nothing private.
 from __future__ import annotations
 
 import contextlib
+import re
 import typing as t
 
 from itsdangerous import BadSignature
@@ -52,6 +53,7 @@ __all__ = [
 
 #: The version of this contract: MAJOR.MINOR. A minor one adds, a major one breaks.
 CONTRACT = "1.0"
+_VERSION = re.compile(r"(\d+)\.(\d+)")
 
 
 class ContractError(RuntimeError):
@@ -59,14 +61,13 @@ class ContractError(RuntimeError):
 
 
 def _parse(name: str, contract: t.Any) -> tuple[int, int]:
-    try:
-        major, minor = map(int, contract.split("."))
-    except (AttributeError, TypeError, ValueError):
+    found = _VERSION.fullmatch(contract) if isinstance(contract, str) else None
+    if found is None:
         raise ContractError(
             f"The extension {name!r} asks for contract {contract!r}, and a contract is"
             f' MAJOR.MINOR as a string, such as "{CONTRACT}".'
-        ) from None
-    return major, minor
+        )
+    return int(found[1]), int(found[2])
 
 
 def _check_contract(name: str, contract: str) -> None:

@@ -125,17 +125,17 @@ class MemorySessionStore:
             self._values.pop(key, None)
 
 
-def open_store(store: t.Any, timeout: float) -> SessionStore:
+def open_store(store: t.Any, timeout: float | None) -> SessionStore:
     """Return the store that `SESSION_STORE` means.
 
     Args:
         store: A URL, or a store.
-        timeout: How long to wait for an answer, in seconds.
+        timeout: How long to wait for an answer, in seconds; None is for ever.
 
     Raises:
         RuntimeError: A library is missing.
         TypeError: It is neither URL nor store.
-        ValueError: It is no URL of a store that is known.
+        ValueError: It is no URL of a store that is known, or there is no time.
     """
     if not isinstance(store, str):
         if isinstance(store, SessionStore) and not isinstance(store, type):
@@ -153,6 +153,11 @@ def open_store(store: t.Any, timeout: float) -> SessionStore:
     if scheme == "memory":
         return MemorySessionStore()
     if scheme in SCHEMES:
+        if isinstance(timeout, (int, float)) and timeout <= 0:
+            raise ValueError(
+                f"SESSION_STORE_TIMEOUT is {timeout!r}, so that the store has no time"
+                " to answer. Set it to seconds, such as 0.1."
+            )
         return RedisSessionStore(store, timeout)
     raise ValueError(
         # Not the URL, which may have a password.
@@ -341,7 +346,7 @@ class StoredSessionInterface(SessionInterface):
         try:
             entry = _Entry(raw, *_loads(raw))
             valid = self._rest(app, entry.created, entry.renewed) > 0
-        except (TypeError, ValueError):  # another program's, or ended
+        except (AttributeError, TypeError, ValueError):  # another program's, or ended
             return None
         return entry if valid and isinstance(entry.data, dict) else None  # pyright: ignore[reportUnnecessaryIsInstance]  # as above
 

@@ -35,7 +35,7 @@ if t.TYPE_CHECKING:
 
     from ._protocols import Application
 
-# PERF: reading the metadata takes 0.7 ms, more than a request.
+# PERF: reading the metadata took 0.2 ms for each client, and the rest 0.015 ms.
 _version = functools.cache(importlib.metadata.version)
 
 #: Where the door finds a function that takes the contexts to be kept.
