@@ -919,3 +919,18 @@ def test_a_dataclass_on_an_application(app):
     pages.append(client.get("/").text)
 
     assert pages == ["me: 20", "me: 3"]
+
+
+@pytest.mark.parametrize(
+    ("key", "secret"),
+    [
+        ("MAIL_PASSWORD", True),
+        ("API_TOKEN", True),
+        ("STRIPE_API_KEY", True),
+        ("MAIL_PORT", False),
+        ("MAIL_KEYBOARD", False),
+    ],
+)
+def test_a_name_may_say_that_a_setting_is_secret(config, key, secret):
+    config.declare(key, str, "", "Something.")
+    assert config.settings[key].secret is secret

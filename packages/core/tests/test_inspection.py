@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from erlen import Erlen
 from erlen import current_app
+from erlen import extension
 from erlen.cli import ScriptInfo
 from erlen.cli import cli
 from erlen.cli import config_command
@@ -449,3 +450,37 @@ def test_mounts_without_routes():
     app = Erlen("none", root_path=".", static_folder=None)
     app.mount("/old", mounted)
     assert output(app, "routes").startswith("No routes were registered.\n\nMounted at")
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+@pytest.mark.parametrize("broken", ["settings", "contract"])
+def test_check_shows_what_keeps_an_application_from_starting(broken, format):
+    def create_app():
+        app = Erlen("shop")
+        app.config.update(SHOP_PORT="many", SHOP_HOST=7)
+        contract = extension.CONTRACT if broken == "settings" else "99.0"
+        with extension.setup(app, "shop", None, contract=contract):
+            app.config.declare("SHOP_PORT", int, 1, "The port.")
+            app.config.declare("SHOP_HOST", str, "", "The host.")
+        return app
+
+    info = ScriptInfo(create_app=create_app)
+    args = ["check", "--format", format]
+    result = CliRunner().invoke(cli, args, obj=info)
+
+    words = ["SHOP_PORT", "SHOP_HOST"] if broken == "settings" else ["99.0"]
+    assert result.exit_code == 1
+    assert [word for word in words if word not in result.stdout] == []
+    if format == "json":
+        found = json.loads(result.stdout)
+        assert found["counts"]["error"] == len(words)
+        assert {it["id"] for it in found["problems"]} == {"core.settings"}
+
+
+def test_check_leaves_other_errors_of_an_application_alone():
+    def create_app():
+        raise LookupError("of the user")
+
+    result = CliRunner().invoke(cli, ["check"], obj=ScriptInfo(create_app=create_app))
+    assert result.exit_code == 1
+    assert "LookupError: of the user" in result.output

@@ -8,7 +8,6 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import json
-import re
 import sys
 import textwrap
 import typing as t
@@ -16,16 +15,21 @@ import typing as t
 import click
 
 from ._checks import LEVELS
+from ._checks import Problem
 from ._checks import hide_passwords
 from ._checks import run_checks
+from ._commands import NoAppException
+from ._commands import ScriptInfo
+from ._commands import pass_script_info
 from ._commands import with_appcontext
+from ._settings import SECRET_NAME
+from ._settings import ConfigError
 from ._settings import describe
 from .globals import current_app
 
 if t.TYPE_CHECKING:
     from werkzeug.routing import Rule
 
-    from ._checks import Problem
     from .config import Config
 
 _FORMATS = click.Choice(["text", "json"])
@@ -57,17 +61,20 @@ _COLOURS = {"error": "red", "warning": "yellow", "info": "blue"}
 )
 @click.option("--silence", metavar="ID", multiple=True, help="Leave a check out.")
 @_format_option
-@with_appcontext
+@pass_script_info
 def check_command(
-    deploy: bool, fail_level: str, silence: tuple[str, ...], format: str
+    info: ScriptInfo,
+    deploy: bool,
+    fail_level: str,
+    silence: tuple[str, ...],
+    format: str,
 ) -> None:
     """Look for mistakes in the set-up.
 
     Prints what is wrong, gravest first, and the cure. Errors make the exit code 1.
     """
-    app = t.cast("t.Any", current_app)._get_current_object()
     with contextlib.redirect_stdout(sys.stderr):  # what checks print is no answer
-        problems = run_checks(app, deploy, silence)
+        problems = _find_problems(info, deploy, silence)
     counts = dict.fromkeys(LEVELS, 0)
     for problem in problems:
         counts[problem.level] += 1
@@ -78,6 +85,22 @@ def check_command(
         _show(problems, counts, deploy)
     if any(counts[level] for level in LEVELS[: LEVELS.index(fail_level) + 1]):
         sys.exit(1)
+
+
+def _find_problems(
+    info: ScriptInfo, deploy: bool, silence: tuple[str, ...]
+) -> list[Problem]:
+    from .extension import ContractError
+
+    try:
+        return run_checks(info.load_app(), deploy, silence)
+    except NoAppException as exc:
+        cause = exc.__cause__
+        if not isinstance(cause, (ConfigError, ContractError)):
+            raise
+        texts = getattr(cause, "problems", (str(cause),))
+    cure = "Mend it as it says. All other checks need an application that starts."
+    return [Problem("error", text, cure, "core.settings") for text in texts]
 
 
 def _show(problems: list[Problem], counts: dict[str, int], deploy: bool) -> None:
@@ -91,10 +114,6 @@ def _show(problems: list[Problem], counts: dict[str, int], deploy: bool) -> None
 
 
 # config
-
-_SECRET_NAME = re.compile(
-    "(?i)SECRET|PASSW|PWD|TOKEN|CREDENTIAL|PRIVATE|API_?KEY|(^|_)(KEY|SALT|DSN)$"
-)
 
 
 class _Plain(str):
@@ -114,9 +133,7 @@ def _shown(value: t.Any, secret: object = False) -> t.Any:
         return _Plain(f"(hidden, {kind})")
     if isinstance(value, cabc.Mapping):
         items = t.cast("t.Any", value).items()
-        return {
-            str(key): _shown(it, _SECRET_NAME.search(str(key))) for key, it in items
-        }
+        return {str(key): _shown(it, SECRET_NAME.search(str(key))) for key, it in items}
     if isinstance(value, (list, tuple)):
         return [_shown(it) for it in t.cast("cabc.Sequence[t.Any]", value)]
     if isinstance(value, str):
@@ -127,7 +144,7 @@ def _shown(value: t.Any, secret: object = False) -> t.Any:
 
 def _describe(config: Config, key: str) -> dict[str, t.Any]:
     setting = config.settings.get(key)
-    secret = (setting and setting.secret) or _SECRET_NAME.search(key)
+    secret = (setting and setting.secret) or SECRET_NAME.search(key)
     value = config.get(key)
     return {
         "value": _shown(value, secret) if key in config else _Plain("(not set)"),

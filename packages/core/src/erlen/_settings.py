@@ -14,6 +14,7 @@ import functools
 import json
 import operator
 import os
+import re
 import types
 import typing as t
 from datetime import timedelta
@@ -25,6 +26,10 @@ _WORDS = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off"), False),
 }
+#: What the name of a secret looks like.
+SECRET_NAME = re.compile(
+    "(?i)SECRET|PASSW|PWD|TOKEN|CREDENTIAL|PRIVATE|API_?KEY|(^|_)(KEY|SALT|DSN)$"
+)
 _SHOWN = 60  # characters of a value in a message
 _CLOSE = 0.7  # of two names: PROT is PORT, but SENDER is not SERVER
 

@@ -21,6 +21,7 @@ from werkzeug.utils import import_string
 from . import _settings
 from ._defaults import SETTINGS
 from ._settings import REQUIRED
+from ._settings import SECRET_NAME
 from ._settings import ConfigError
 from ._settings import ConfigWarning
 from ._settings import Setting
@@ -151,12 +152,13 @@ class Config(dict[str, t.Any]):
             type: What fits: a class, or a form of `typing` such as `str | None`.
             default: The default; `extension.REQUIRED` if there has to be a value.
             doc: One line that says what the setting is for.
-            secret: Never show the value.
+            secret: Never show the value; a name such as `API_KEY` says so by itself.
 
         Raises:
             ConfigError: Somebody else has declared the key, or its value does not fit.
             ValueError: The declaration itself is wrong.
         """
+        secret = secret or SECRET_NAME.search(key) is not None
         setting = Setting(key, type, default, doc, self._owner, secret)
         self._declare(setting)
         if self._owner == _APPLICATION:

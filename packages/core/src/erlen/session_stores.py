@@ -222,9 +222,17 @@ def _seconds(value: timedelta | float) -> float:
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
-def _key(identifier: str) -> str:
-    # Who can read the store cannot use what he reads as a cookie.
-    return f"erlen:session:{hashlib.sha256(identifier.encode()).hexdigest()}"
+def _key(app: AnyApp, identifier: str) -> str:
+    # Who can read the store cannot use what he reads as a cookie, and a session of one
+    # application is none of another that shares the store.
+    whole = "\0".join((app.name, app.config["SESSION_COOKIE_NAME"], identifier))
+    return f"erlen:session:{hashlib.sha256(whole.encode()).hexdigest()}"
+
+
+def _adds_up(value: t.Any) -> bool:
+    """Say whether two equal changes were two steps, as of a counter or a list."""
+    kinds = (int, float, list, tuple, dict)
+    return isinstance(value, kinds) and not isinstance(value, bool)
 
 
 def _text(data: cabc.Mapping[str, t.Any], key: str) -> bytes | None:
@@ -340,7 +348,7 @@ class StoredSessionInterface(SessionInterface):
         return age >= min(self._idle(app), lifetime) / 10
 
     def _load(self, app: AnyApp, identifier: str) -> _Entry | None:
-        raw = self.store.get(_key(identifier))
+        raw = self.store.get(_key(app, identifier))
         if raw is None:
             return None
         try:
@@ -354,7 +362,7 @@ class StoredSessionInterface(SessionInterface):
         """Write the session; False if it ended, and had nothing to write."""
         if session._revoked:
             if session._identifier:
-                self.store.delete(_key(session._identifier))
+                self.store.delete(_key(app, session._identifier))
             session._identifier, session._entry = "", None
         for _ in range(_TRIES):
             if self._swap(app, session):
@@ -367,7 +375,7 @@ class StoredSessionInterface(SessionInterface):
         """Write the session, unless another request has written it meanwhile."""
         store, old, entry = self.store, session._identifier, session._entry
         if not session:
-            done, new, written = self._end(session), "", None
+            done, new, written = self._end(app, session), "", None
         else:
             new = old if old and not session._rotated else secrets.token_urlsafe(32)
             now = time.time()
@@ -377,19 +385,19 @@ class StoredSessionInterface(SessionInterface):
             written = _Entry(raw, created, now, data)
             seconds = max(math.ceil(self._rest(app, created, now)), 1)
             expected = entry.raw if entry and new == old else None
-            done = store.replace(_key(new), expected, raw, seconds)
-            if done and new != old and not self._end(session):
-                store.delete(_key(new))
+            done = store.replace(_key(app, new), expected, raw, seconds)
+            if done and new != old and not self._end(app, session):
+                store.delete(_key(app, new))
                 done = False
         if done:
             session._identifier, session._entry = new, written
         return done
 
-    def _end(self, session: StoredSession) -> bool:
+    def _end(self, app: AnyApp, session: StoredSession) -> bool:
         """Delete the entry, unless another request has written it meanwhile."""
         if session._entry is None:
             return True
-        key = _key(session._identifier)
+        key = _key(app, session._identifier)
         if not self.store.replace(key, session._entry.raw, _ENDED, 1):
             return False
         self.store.delete(key)
@@ -416,7 +424,7 @@ class StoredSessionInterface(SessionInterface):
             ours, was, theirs = (_text(it, key) for it in (session, base, fresh.data))
             if ours == was:
                 continue
-            if theirs not in {was, ours}:
+            if theirs != was and (theirs != ours or _adds_up(session.get(key))):
                 app.logger.info("Two requests changed the session's %r at once.", key)
                 raise session._undo()
             merged.pop(key, None)
