@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 
 import pytest
@@ -10,12 +9,6 @@ import pytest
 from erlen import Erlen
 
 _numbers = itertools.count()
-
-
-def pytest_collection_finish():
-    """Keep what was collected out of each gc.collect() of a test: it stays alive."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture
