@@ -817,6 +817,7 @@ ZIPPED = RECORDED[4][1]
         ("session=", True),
         ("session", True),
     ],
+    ids=lambda value: value if isinstance(value, bool) else "cookie",  # which are dated
 )
 def test_a_cookie_may_be_permanent(app, interface, header, needed):
     class Request:
