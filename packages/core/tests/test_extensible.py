@@ -131,3 +131,9 @@ def test_modules_of_a_package_are_imported(app):
         *("json", "json.decoder", "json.encoder", "json.scanner"),
     ]
     assert app.blueprints == {}
+
+
+def test_the_core_s_ids_of_checks_are_its_own(app):
+    with pytest.raises(ValueError, match=r"'core.debug' cannot be added.*extension"):
+        app.add_check("core.debug", lambda app: None)
+    assert app._checks == {}

@@ -11,6 +11,7 @@ import io
 import sys
 import typing as t
 
+from werkzeug.exceptions import ClientDisconnected
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wsgi import LimitedStream
@@ -34,9 +35,8 @@ class _Bounded(LimitedStream):
             return super().readinto(t.cast("t.Any", memoryview(b)))
         except HTTPException:
             raise
-        except Exception as exc:  # noqa: BLE001  # gunicorn's are of no common kind
-            self.on_disconnect(exc)
-            return 0
+        except Exception as exc:  # gunicorn's are of no common kind
+            raise ClientDisconnected from exc
 
     def on_exhausted(self) -> None:
         # A body of exactly the limit is whole; one byte more tells.
