@@ -35,6 +35,12 @@ from erlen.ctx import _AppCtxGlobals
 from erlen.ctx import _Context
 
 
+def run_in_loop(coro):
+    """Run a coroutine. `asyncio.run` drops the loop that old asgiref keeps, unclosed."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        return runner.run(coro)
+
+
 @pytest.fixture(autouse=True)
 def _nothing_is_left():
     yield
@@ -927,7 +933,7 @@ def test_a_copy_ends_by_itself(app, log):
 def call(function):
     """Call a function, and an `async def` one in a loop of its own."""
     if inspect.iscoroutinefunction(function):
-        asyncio.run(function())
+        run_in_loop(function())
     else:
         function()
 
@@ -981,7 +987,7 @@ def test_tasks_do_not_share_an_application_context(app):
         assert not has_app_context()
         return await asyncio.gather(*tasks)
 
-    assert asyncio.run(main()) == [(n, app.name) for n in range(3)]
+    assert run_in_loop(main()) == [(n, app.name) for n in range(3)]
     assert ended == [None, 0, 1, 2]
 
 
@@ -1000,7 +1006,7 @@ def test_it_hands_on_arguments_values_and_errors(app, asynchronous):
 
     with app.app_context():
         copied = copy_current_app_context(async_work if asynchronous else work)
-    run = (lambda *a, **k: asyncio.run(copied(*a, **k))) if asynchronous else copied
+    run = (lambda *a, **k: run_in_loop(copied(*a, **k))) if asynchronous else copied
 
     assert inspect.iscoroutinefunction(copied) == asynchronous
     assert copied.__doc__ == "Divide."
@@ -1024,7 +1030,7 @@ def test_a_cancelled_task_tears_its_context_down(app):
     with app.app_context():
         copied = copy_current_app_context(asyncio.Event().wait)
 
-    assert asyncio.run(main())
+    assert run_in_loop(main())
     assert [type(error) for error in errors] == [type(None), asyncio.CancelledError]
 
 
