@@ -222,6 +222,7 @@ def test_a_store_needs_time_to_answer(timeout):
 
 
 def test_a_store_may_have_all_the_time():
+    pytest.importorskip("redis")
     assert isinstance(open_store("redis://localhost", None), SessionStore)
 
 

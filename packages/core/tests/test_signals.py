@@ -219,6 +219,7 @@ def test_a_receiver_that_fails_ends_the_stream(app):
 
 
 def test_a_receiver_may_be_async(app):
+    pytest.importorskip("asgiref")
     paths = []
 
     async def receive(sender, **extra):
