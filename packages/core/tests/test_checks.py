@@ -475,7 +475,7 @@ def test_settings_of_a_wrong_type(sound):
     ],
 )
 def test_a_session_store_that_cannot_be_opened(sound, store, timeout, words):
-    if store.startswith("redis:"):
+    if str(store).startswith("redis:"):
         pytest.importorskip("redis")
     sound.config.update(SESSION_STORE=store, SESSION_STORE_TIMEOUT=timeout)
     (problem,) = run_checks(sound)
