@@ -9,10 +9,15 @@ import typing as t
 from pathlib import Path
 
 from benchmarks import door
+from benchmarks import options
 from benchmarks import peers
 from benchmarks import report
 from benchmarks import rounds
 from benchmarks import trace
+from benchmarks.asgi import commands
+from benchmarks.asgi import door as asgi_door
+from benchmarks.asgi import peers as asgi_peers
+from benchmarks.asgi import scenarios as asgi_scenarios
 from benchmarks.scenarios import SCENARIOS
 
 if t.TYPE_CHECKING:
@@ -23,8 +28,11 @@ examples:
   python -m benchmarks
   python -m benchmarks --scenario s1 --scenario s3 --rounds 101
   python -m benchmarks --peer flask --peer erlen --json > figures.json
+  python -m benchmarks asgi --scenario s1 --loop uvloop
+  python -m benchmarks sockets --server uvicorn --rounds 5
   python -m benchmarks trace
   python -m benchmarks trace --peer falcon --scenario s3
+  python -m benchmarks trace --door asgi --scenario s10
 """
 
 
@@ -35,103 +43,81 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--scenario",
-        action="append",
-        choices=SCENARIOS,
-        help="run only this one; may be repeated",
-    )
-    parser.add_argument(
-        "--peer",
-        action="append",
-        choices=peers.PEERS,
-        help="time only this one; may be repeated",
-    )
-    parser.add_argument(
-        "--rounds",
-        type=_positive,
-        default=41,
-        help="how often each peer is timed (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--clock",
-        choices=door.CLOCKS,
-        default="cpu",
-        help="what is timed: CPU time of this process, or the wall clock"
-        " (default: %(default)s)",
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON, for machines")
-    tools = parser.add_subparsers(dest="tool", metavar="trace")
+    options.add_choice(parser, SCENARIOS, peers.PEERS)
+    options.add_timing(parser)
+    tools = parser.add_subparsers(dest="tool", metavar="asgi|sockets|trace")
+    commands.add_to(tools)
     tracer = tools.add_parser("trace", help="print the calls of one request in order")
-    tracer.add_argument("--peer", choices=peers.PEERS, default="erlen")
-    tracer.add_argument("--scenario", choices=SCENARIOS, default="s1")
+    both = {**peers.PEERS, **asgi_peers.PEERS}
+    tracer.add_argument("--peer", choices=both, default="erlen")
+    scenarios = {**SCENARIOS, **asgi_scenarios.SCENARIOS}
+    tracer.add_argument("--scenario", choices=scenarios, default="s1")
+    tracer.add_argument("--door", choices=("wsgi", "asgi"), default="wsgi")
+    tracer.set_defaults(command=_trace)
+    parser.set_defaults(command=_measure)
     return parser
 
 
-def _positive(word: str) -> int:
-    number = int(word)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
-
-
-def _measure(options: argparse.Namespace) -> int:
-    present, skipped = peers.load(options.peer or peers.PEERS)
+def _measure(chosen: argparse.Namespace) -> int:
+    present, skipped = peers.load(chosen.peer or peers.PEERS)
     results: list[report.Row] = []
-    for name in skipped:
-        print(f"skipped: {name} is not installed", file=sys.stderr)
-    for key in options.scenario or SCENARIOS:
+    options.name_skipped(skipped)
+    for key in chosen.scenario or SCENARIOS:
         scenario = SCENARIOS[key]
         contestants = rounds.run(
             scenario,
             present,
-            rounds=options.rounds,
-            clock=door.CLOCKS[options.clock],
+            rounds=chosen.rounds,
+            clock=door.CLOCKS[chosen.clock],
         )
         rows = report.rows(contestants)
         results.append({"scenario": key, "title": scenario.title, "peers": rows})
-        if not options.json:
-            print(report.table(scenario, rows), end="\n\n", flush=True)
-    versions = {peer.name: peer.version for peer in present}
-    settings = {"rounds": options.rounds, "clock": options.clock, "gc": "on"}
-    facts = {**report.machine(), **settings, "versions": versions, "skipped": skipped}
-    if options.json:
-        print(json.dumps({**facts, "scenarios": results}, indent=2))
-    else:
-        print(_footnote(facts))
+        if not chosen.json:
+            print(report.table(f"{key} {scenario.title}", rows), end="\n\n", flush=True)
+    facts = options.facts(chosen, present, skipped)
+    print(
+        json.dumps({**facts, "scenarios": results}, indent=2)
+        if chosen.json
+        else report.footnote(facts)
+    )
     return 0
 
 
-def _footnote(facts: report.Row) -> str:
-    versions = ", ".join(f"{k} {v}" for k, v in facts["versions"].items() if v)
-    return (
-        f"Medians of {facts['rounds']} rounds, {facts['clock']} time, collector on;"
-        f" {facts['implementation']} {facts['python']}, {versions}."
-    )
-
-
-def _trace(options: argparse.Namespace) -> int:
-    present, skipped = peers.load([options.peer])
+def _trace(chosen: argparse.Namespace) -> int:
+    over_asgi = chosen.door == "asgi"
+    table = asgi_peers.PEERS if over_asgi else peers.PEERS
+    load = asgi_peers.load if over_asgi else peers.load
+    if chosen.peer not in table:
+        return _refuse(f"{chosen.peer} is no peer over {chosen.door}")
+    present, skipped = load([chosen.peer])
     if skipped:
-        print(f"{options.peer} is not installed", file=sys.stderr)
-        return 1
-    app = present[0].build(options.scenario)
+        return _refuse(f"{chosen.peer} is not installed")
+    app = present[0].build(chosen.scenario)
     if app is None:
-        print(f"{options.peer} takes no part in {options.scenario}", file=sys.stderr)
-        return 1
+        return _refuse(f"{chosen.peer} takes no part in {chosen.scenario}")
     own = [Path(str(present[0].module.__file__))]
-    distribution = peers.PEERS[options.peer][1]
+    distribution = table[chosen.peer][1]
     if distribution:
         own.append(trace.package_folder(distribution))
-    exchange = SCENARIOS[options.scenario].exchanges[0]
-    print(trace.text(trace.record(app, exchange, own)))
+    if over_asgi:
+        with asgi_door.Door() as opened:
+            exchange = asgi_scenarios.SCENARIOS[chosen.scenario].exchanges[0]
+            found = opened.traced(app, exchange, own)
+    else:
+        found = trace.record(app, SCENARIOS[chosen.scenario].exchanges[0], own)
+    print(trace.text(found))
     return 0
+
+
+def _refuse(reason: str) -> int:
+    print(reason, file=sys.stderr)
+    return 1
 
 
 def main(arguments: cabc.Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    options = _parser().parse_args(arguments)
-    return _trace(options) if options.tool else _measure(options)
+    chosen = _parser().parse_args(arguments)
+    return int(chosen.command(chosen))
 
 
 if __name__ == "__main__":

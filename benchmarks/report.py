@@ -9,22 +9,48 @@ if t.TYPE_CHECKING:
     import collections.abc as cabc
 
     from benchmarks.rounds import Contestant
-    from benchmarks.scenarios import Scenario
 
 Row = dict[str, t.Any]
 
-_COLUMNS: t.Final[tuple[tuple[str, str, str], ...]] = (
-    ("peer", "peer", "{}"),
-    ("microseconds", "us/request", "{:.2f}"),
-    ("spread", "spread", "{:.0%}"),
-    ("times_flask", "x Flask", "{:.2f}"),
-    ("times_falcon", "x Falcon", "{:.2f}"),
-    ("share_of_raw", "of raw", "{:.1%}"),
+
+class Column(t.NamedTuple):
+    """A figure of each peer.
+
+    Attributes:
+        key: Its name in JSON.
+        heading: Its name in the table.
+        form: How it is written.
+        other: The peer that it refers to; None for a figure of its own.
+        share: The share of the other's cost, and not how many times as many
+            requests are answered in the same time.
+    """
+
+    key: str
+    heading: str
+    form: str
+    other: str | None = None
+    share: bool = False
+
+
+Columns = tuple[Column, ...]
+
+OWN: t.Final[Columns] = (
+    Column("peer", "peer", "{}"),
+    Column("microseconds", "us/request", "{:.2f}"),
+    Column("spread", "spread", "{:.0%}"),
+)
+COLUMNS: t.Final[Columns] = (
+    *OWN,
+    Column("times_flask", "x Flask", "{:.2f}", "flask"),
+    Column("times_falcon", "x Falcon", "{:.2f}", "falcon"),
+    Column("share_of_raw", "of raw", "{:.1%}", "raw"),
 )
 
 
-def rows(contestants: cabc.Sequence[Contestant]) -> list[Row]:
-    """Put each peer's figures beside those of raw, Flask and Falcon.
+def rows(
+    contestants: cabc.Sequence[Contestant], columns: Columns = COLUMNS
+) -> list[Row]:
+    """Put each peer's figures beside those of the others.
 
     Returns:
         One row for each peer; a ratio is None when the peer that it refers to
@@ -32,30 +58,27 @@ def rows(contestants: cabc.Sequence[Contestant]) -> list[Row]:
     """
     by_name = {contestant.peer: contestant for contestant in contestants}
 
-    def ratio(ours: Contestant, name: str) -> float | None:
-        other = by_name.get(name)
-        return None if other is None else ours.times_faster_than(other)
+    def figure(ours: Contestant, column: Column) -> t.Any:
+        if column.other is None:
+            return getattr(ours, column.key)
+        other = by_name.get(column.other)
+        if other is None:
+            return None
+        pair = (other, ours) if column.share else (ours, other)
+        return pair[0].times_faster_than(pair[1])
 
     return [
-        {
-            "peer": ours.peer,
-            "microseconds": ours.microseconds,
-            "spread": ours.spread,
-            "times_flask": ratio(ours, "flask"),
-            "times_falcon": ratio(ours, "falcon"),
-            "share_of_raw": ratio(ours, "raw"),
-        }
-        for ours in contestants
+        {column.key: figure(ours, column) for column in columns} for ours in contestants
     ]
 
 
-def table(scenario: Scenario, lines: cabc.Iterable[Row]) -> str:
-    """Align `lines` under the scenario's title: text left, figures right."""
-    cells = [[heading for _, heading, _ in _COLUMNS]]
+def table(title: str, lines: cabc.Iterable[Row], columns: Columns = COLUMNS) -> str:
+    """Align `lines` under `title`: text left, figures right."""
+    cells = [[column.heading for column in columns]]
     cells += [
         [
-            "-" if line[name] is None else form.format(line[name])
-            for name, _, form in _COLUMNS
+            "-" if line[column.key] is None else column.form.format(line[column.key])
+            for column in columns
         ]
         for line in lines
     ]
@@ -70,7 +93,16 @@ def table(scenario: Scenario, lines: cabc.Iterable[Row]) -> str:
         )
         for row in cells
     ]
-    return "\n".join([f"{scenario.key} {scenario.title}", *aligned])
+    return "\n".join([title, *aligned])
+
+
+def footnote(facts: Row) -> str:
+    """Say how the figures came about, below the tables."""
+    versions = ", ".join(f"{k} {v}" for k, v in facts["versions"].items() if v)
+    return (
+        f"Medians of {facts['rounds']} rounds, {facts['measured']};"
+        f" {facts['implementation']} {facts['python']}, {versions}."
+    )
 
 
 def machine() -> Row:

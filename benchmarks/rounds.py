@@ -13,18 +13,40 @@ import typing as t
 from dataclasses import dataclass
 from dataclasses import field
 
-from benchmarks import door
+from benchmarks import door as wsgi_door
 
 if t.TYPE_CHECKING:
     import collections.abc as cabc
-    from wsgiref.types import WSGIApplication
 
     from benchmarks.peers import Peer
-    from benchmarks.scenarios import Scenario
 
 T = t.TypeVar("T")
 
 WARM_UP_CALLS: t.Final = 200
+
+
+class Scenario(t.Protocol):
+    """What a scenario of either interface has."""
+
+    @property
+    def key(self) -> str:
+        """The name of the function in each peer's module."""
+
+    @property
+    def exchanges(self) -> tuple[t.Any, ...]:
+        """What is asked, in turn."""
+
+
+class Door(t.Protocol):
+    """Stands where a server would: the module `door`, or that of ASGI."""
+
+    def check(self, app: t.Any, exchanges: t.Any, /) -> None:
+        """Ask each exchange once, and raise WrongAnswerError."""
+
+    def seconds(
+        self, app: t.Any, scenario: t.Any, calls: int, clock: wsgi_door.Clock, /
+    ) -> float:
+        """Time `calls` requests."""
 
 
 @dataclass
@@ -39,7 +61,7 @@ class Contestant:
     """
 
     peer: str
-    app: WSGIApplication
+    app: t.Any
     calls: int = 1
     times: list[float] = field(default_factory=list)
 
@@ -65,7 +87,7 @@ class Contestant:
 def rotations(items: cabc.Sequence[T], rounds: int) -> cabc.Iterator[list[T]]:
     """Yield `items` once per round, each time starting one further."""
     for number in range(rounds):
-        start = number % len(items)
+        start = number % max(1, len(items))
         yield [*items[start:], *items[:start]]
 
 
@@ -75,7 +97,9 @@ def run(
     *,
     rounds: int,
     slice_seconds: float = 0.02,
-    clock: door.Clock = door.CLOCKS["cpu"],
+    clock: wsgi_door.Clock = wsgi_door.CLOCKS["cpu"],
+    door: Door = wsgi_door,
+    warm_up: int = WARM_UP_CALLS,
 ) -> list[Contestant]:
     """Time the peers that take part in `scenario`.
 
@@ -87,6 +111,8 @@ def run(
         rounds: How often each peer is timed.
         slice_seconds: About how long one timing lasts, in seconds.
         clock: Returns seconds.
+        door: Hands over the requests.
+        warm_up: Requests before those that are timed, asked twice.
 
     Raises:
         WrongAnswerError: A peer's answer is not the scenario's.
@@ -98,9 +124,9 @@ def run(
     ]
     for contestant in contestants:
         door.check(contestant.app, scenario.exchanges)
-        door.seconds(contestant.app, scenario, WARM_UP_CALLS, clock)
-        spent = door.seconds(contestant.app, scenario, WARM_UP_CALLS, clock)
-        contestant.calls = max(1, round(WARM_UP_CALLS * slice_seconds / spent))
+        door.seconds(contestant.app, scenario, warm_up, clock)
+        spent = door.seconds(contestant.app, scenario, warm_up, clock)
+        contestant.calls = max(1, round(warm_up * slice_seconds / spent))
     # All that is loaded by now leaves the collector's sight: each peer pays for the
     # garbage of its own requests, not for the size of its neighbours.
     gc.collect()

@@ -25,6 +25,7 @@ if t.TYPE_CHECKING:
     from benchmarks.scenarios import Exchange
 
 WARM_UP_CALLS: t.Final = 3
+Profiler = t.Callable[["FrameType", str, object], None]
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,29 @@ def record(app: WSGIApplication, exchange: Exchange, own: list[Path]) -> Trace:
         door.check(app, [exchange])
     trace = Trace()
     environ = exchange.environ()
+    sys.setprofile(watcher(trace, own, door.__file__))
+    try:
+        door.take(app, environ, door.start_and_forget)
+    finally:
+        sys.setprofile(None)
+    return trace
+
+
+def watcher(trace: Trace, own: list[Path], door_file: str) -> Profiler:
+    """Make a profiler that writes into `trace`.
+
+    Args:
+        trace: Takes the calls.
+        own: Files and folders whose functions are "own".
+        door_file: Whose functions stand for the server, and are not counted.
+    """
     home: dict[CodeType, str | None] = {}
     depth = -1
 
     def profiler(frame: FrameType, event: str, _arg: object) -> None:
         nonlocal depth
         code = frame.f_code
-        if code.co_filename == door.__file__:
+        if code.co_filename == door_file:
             return
         if event == "return":
             depth -= 1
@@ -111,12 +128,7 @@ def record(app: WSGIApplication, exchange: Exchange, own: list[Path]) -> Trace:
             call = Call(file, code.co_firstlineno, code.co_qualname, depth)
             trace.calls.append(call)
 
-    sys.setprofile(profiler)
-    try:
-        door.take(app, environ, door.start_and_forget)
-    finally:
-        sys.setprofile(None)
-    return trace
+    return profiler
 
 
 def _relative(file: str, own: list[Path]) -> str | None:

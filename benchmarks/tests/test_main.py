@@ -9,7 +9,6 @@ from benchmarks import peers
 from benchmarks import report
 from benchmarks.__main__ import main
 from benchmarks.rounds import Contestant
-from benchmarks.scenarios import SCENARIOS
 
 
 def test_json(capsys):
@@ -37,7 +36,8 @@ def test_table_and_missing_peers(capsys, monkeypatch):
 def test_table_is_aligned_and_says_what_is_faster():
     times = {"raw": 1.0, "flask": 60.0, "falcon": 3.0, "erlen": 4.0}
     lines = report.rows([Contestant(k, None, times=[v]) for k, v in times.items()])
-    assert report.table(SCENARIOS["s1"], lines).splitlines()[1:] == [
+    assert report.table("s1 text", lines).splitlines() == [
+        "s1 text",
         "peer    us/request  spread  x Flask  x Falcon  of raw",
         "raw           1.00      0%    60.00      3.00  100.0%",
         "flask        60.00      0%     1.00      0.05    1.7%",
@@ -65,3 +65,23 @@ def test_trace_of_a_missing_peer(capsys, monkeypatch):
     monkeypatch.setitem(peers.PEERS, "erlen", ("erlen_peer", "no-such-distribution"))
     assert main(["trace"]) == 1
     assert "erlen is not installed" in capsys.readouterr().err
+
+
+def test_trace_of_the_raw_callable_over_asgi(capsys):
+    assert main(["trace", "--peer", "raw", "--door", "asgi"]) == 0
+    *calls, summary = capsys.readouterr().out.splitlines()
+    assert [call.split()[-1] for call in calls] == ["s1.<locals>.app", "_send"]
+    assert summary == "2 own calls, 1 files, 0 switches of file; 0 library calls"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--door", "asgi", "--peer", "flask"], "flask is no peer over asgi"),
+        (["--peer", "quart"], "quart is no peer over wsgi"),
+        (["--peer", "raw", "--scenario", "s7"], "raw takes no part in s7"),
+    ],
+)
+def test_what_cannot_be_traced_is_told(arguments, reason, capsys):
+    assert main(["trace", *arguments]) == 1
+    assert capsys.readouterr().err == f"{reason}\n"

@@ -40,6 +40,7 @@ def test_rotation_gives_each_item_each_place_equally_often():
         (place, name) for order in orders for place, name in enumerate(order)
     )
     assert set(places.values()) == {2}
+    assert list(rounds.rotations("", 2)) == [[], []]
 
 
 def test_each_round_times_every_peer_once_in_rotated_order():

@@ -9,20 +9,22 @@ from __future__ import annotations
 LAYERS = tuple(
     """
 typing signals _settings _defaults config _protocols _lazy
-_state _proxies _body _forwarded debughelpers json.provider json json.tag _signing _keys \
-sessions _redis_store session_stores wrappers logging helpers _jinja templating
-_checks extension _hooks _matcher _routes _commands views _scaffold blueprints _discovery \
+_state _proxies _derived _environ _workers _async_streams _body _asgi_body _forwarded _origins debughelpers json.provider json json.tag _signing _keys \
+sessions _redis_store session_stores wrappers logging helpers _jinja templating \
+_later _waiters _redis_broadcast broadcast sse
+_checks extension _hooks _matcher _routes _commands views _scaffold blueprints websockets _discovery \
 _extensible _application
-ctx _mounts _responses _serving
-_wsgi _devserver testing
-app globals _inspection cli pytest_plugin sansio.app sansio.blueprints sansio.scaffold sansio __init__ __main__
+ctx _mounts _responses _serving _sending _flow _lifespan _asgi_lifespan
+_wsgi _websocket _asgi _devserver _access_log _health _serve_engines _asgi_client _websocket_client testing
+app globals _inspection _serve cli pytest_plugin sansio.app sansio.blueprints sansio.scaffold sansio __init__ __main__
 """.strip().splitlines()
 )
 
 #: What people run and no request: docs/decisions/0005.
 HELPS = {
     *("_checks", "_commands", "_devserver", "_discovery", "_inspection", "cli"),
-    *("pytest_plugin", "testing", "__main__"),
+    *("_access_log", "_health", "_serve", "_serve_engines"),
+    *("pytest_plugin", "testing", "__main__", "_asgi_client", "_websocket_client"),
 }
 
 RANK = {

@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
 import urllib.request
-from pathlib import Path
 
 import pytest
+from tests.browser.hedgerow import EXAMPLES
+from tests.browser.hedgerow import WIDTHS
+from tests.browser.hedgerow import axe
+from tests.browser.hedgerow import launch
+from tests.browser.hedgerow import overflow
+from tests.browser.hedgerow import serve
 
 pytestmark = pytest.mark.browser
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 PICTURE = EXAMPLES / "hedgerow/hedgerow/demo/kingfisher.png"
-WIDTHS = [320, 360, 768]
-# Alone on the machine, as root, and without asking the network for anything.
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PAGES = {
     "notebook": "/",
     "second page": "/?page=2",
@@ -40,6 +26,8 @@ PAGES = {
     "new": "/sightings/new",
     "sighting": "/sightings/{owl}",
     "edit": "/sightings/{owl}/edit",
+    "talk": "/talk",
+    "a room": "/talk/bird",
     "settings": "/settings",
     "400": "/?page=0",
     "404": "/nowhere",
@@ -50,34 +38,8 @@ PAGES = {
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The address of the development server, with demo data in a folder of its own."""
-    folder = tmp_path_factory.mktemp("hedgerow")
-    factory = f"{EXAMPLES}/hedgerow/hedgerow:create_app(instance_path={str(folder)!r})"
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "erlen", "--app", factory, "run", f"--port={port}"]
-    address = f"http://127.0.0.1:{port}"
-    log = folder / "server.log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        wait_for(address, server, log)
-        yield address
-    finally:
-        server.terminate()
-        server.wait()
-    assert "Traceback" not in log.read_text()
-
-
-def wait_for(address, server, log):
-    for _ in range(150):
-        assert server.poll() is None, log.read_text()
-        try:
-            urllib.request.urlopen(address).close()
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-    pytest.fail(f"The server does not answer: {log.read_text()}")
+    with serve(tmp_path_factory.mktemp("hedgerow")) as site:
+        yield site.address
 
 
 @pytest.fixture(scope="module")
@@ -89,14 +51,8 @@ def owl(site):
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    assert path, "Install Chromium (Debian's package is `chromium`) or set CHROMIUM."
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    with launch() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -125,30 +81,6 @@ def open_page(site, browser, owl):
     for ctx in contexts:
         ctx.close()
     assert problems == []
-
-
-def axe(page):
-    """Return what axe-core finds in dark and in light, a line for each element."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = []
-    for mode in ("dark", "light"):
-        page.emulate_media(color_scheme=mode)
-        options = {"runOnly": {"type": "tag", "values": RULES}}
-        answer = Axe().run(page, options=options).response
-        assert len(answer["passes"]) > 20  # it did look
-        found += [
-            f"{mode}: {rule['id']}: {node['html']}: {node['failureSummary']}"
-            for rule in answer["violations"]
-            for node in rule["nodes"]
-        ]
-    return found
-
-
-def overflow(page):
-    """Return by how many pixels the page can be moved sideways."""
-    root = "document.documentElement"
-    return page.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
 
 
 def focused(page):
@@ -313,13 +245,15 @@ def test_the_theme_is_kept(open_page):
     page = open_page("/species?kind=bird")
     ground = "getComputedStyle(document.documentElement).backgroundColor"
     light = page.evaluate(ground)
-    page.get_by_role("button", name="Dark theme").click()
+    with page.expect_navigation():  # to the address where it is
+        page.get_by_role("button", name="Dark theme").click()
     assert page.url.endswith("/species?kind=bird")
     assert page.evaluate(ground) != light
     page.goto("/")
     assert page.evaluate(ground) != light
     assert axe(page) == []
-    page.get_by_role("button", name="Automatic theme").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Automatic theme").click()
     assert page.evaluate(ground) == light
 
 

@@ -14,7 +14,9 @@ from . import csrf
 from . import db
 from . import demo
 from . import errors
+from . import live
 from . import pages
+from . import talk
 
 
 def create_app(
@@ -33,6 +35,7 @@ def create_app(
         DATABASE=instance / "notebook.db",
         ATTACHMENTS=instance / "attachments",
         DEMO_DATA=True,
+        BROADCAST="memory://",
         MAX_CONTENT_LENGTH=6 * 1024**2,
     )
     app.config.from_prefixed_env()
@@ -41,18 +44,24 @@ def create_app(
     app.config["ATTACHMENTS"].mkdir(parents=True, exist_ok=True)
     app.secret_key = app.secret_key or _kept_key(instance / "secret.key")
 
+    live.init_app(app)
     db.init_app(app)
     demo.init_app(app)
     csrf.init_app(app)
     errors.init_app(app)
     app.register_blueprint(pages.bp)
+    app.register_blueprint(talk.bp)
     app.register_blueprint(api.bp)
     return app
 
 
 def _kept_key(path: Path) -> str:
     """Return the key kept in `path`, made at the first start."""
-    with suppress(FileExistsError):
-        path.touch(mode=0o600, exist_ok=False)
-        path.write_text(secrets.token_hex())
+    if not path.exists():
+        mine = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        mine.touch(mode=0o600)
+        mine.write_text(secrets.token_hex())
+        with suppress(FileExistsError):  # of another worker, who was quicker
+            path.hardlink_to(mine)
+        mine.unlink()
     return path.read_text()

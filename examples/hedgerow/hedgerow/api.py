@@ -7,6 +7,8 @@ page cannot do that, so the API needs no token.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 from werkzeug.exceptions import BadRequest
@@ -19,10 +21,17 @@ from erlen import abort
 from erlen import json
 from erlen import request
 from erlen import url_for
+from erlen.broadcast import SubscriberTooSlow
+from erlen.broadcast import SubscriptionClosed
+from erlen.sse import Event
+from erlen.sse import EventStream
+from erlen.sse import last_event_id
 from erlen.typing import ResponseReturnValue
 
 from . import attachments
+from . import live
 from . import notebook
+from .checks import FEED
 from .checks import SEARCH
 from .checks import SIGHTING
 from .checks import CheckError
@@ -54,6 +63,16 @@ def index() -> ResponseReturnValue:
         "previous": link(page.number - 1),
         "next": link(page.number + 1),
     }
+
+
+@bp.get("/feed")
+def feed() -> ResponseReturnValue:
+    """Send each sighting when it is written down, from the newest or `after` one."""
+    seen = last_event_id() or request.args.get("after")
+    after = check({"after": seen}, FEED)["after"]
+    if after is None:
+        after = sum(row["id"] for row in notebook.latest(1))  # 0 for an empty one
+    return EventStream(_news(after), convert=_event, retry=1000)
 
 
 @bp.post("/sightings")
@@ -126,6 +145,24 @@ def _body() -> dict[str, Any]:
 
 def _found(sighting_id: int) -> sqlite3.Row:
     return notebook.get(sighting_id) or abort(404, "There is no such sighting.")
+
+
+def _news(last: int) -> Iterator[sqlite3.Row]:
+    """Yield each sighting after the last one that was seen, for ever."""
+    with closing(live.broadcast().subscribe(live.SIGHTINGS)) as calls:
+        for rest in live.rests():
+            while rows := live.look(notebook.after, last):
+                yield from rows
+                last = rows[-1]["id"]
+            try:
+                calls.get(rest)
+            except (SubscriberTooSlow, SubscriptionClosed):  # the reader has left
+                return
+
+
+def _event(row: sqlite3.Row) -> Event:
+    page = url_for("pages.show", sighting_id=row["id"])
+    return Event({**_public(row), "page": page}, event="sighting", id=row["id"])
 
 
 def _public(row: sqlite3.Row) -> dict[str, Any]:

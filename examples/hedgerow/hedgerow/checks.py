@@ -146,6 +146,7 @@ SEARCH = {
     "page": optional(whole(1, 100_000), 1),
     "per_page": optional(whole(1, 100), 20),
 }
+FEED = {"after": optional(whole(0, 999_999_999), None)}
 SETTINGS = {
     "name": optional(text(60)),
     "theme": choice(THEMES),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from . import live
 from .db import get_db
 
 MATCHING = """
@@ -61,10 +62,23 @@ def get(sighting_id: int) -> sqlite3.Row | None:
     return get_db().execute(query, (sighting_id,)).fetchone()
 
 
+def latest(count: int) -> list[sqlite3.Row]:
+    """Return the sightings that were written down last, whatever their days."""
+    query = "SELECT * FROM sightings ORDER BY id DESC LIMIT ?"
+    return get_db().execute(query, (count,)).fetchall()
+
+
+def after(sighting_id: int) -> list[sqlite3.Row]:
+    """Return some of those that were written down after one, the oldest first."""
+    query = "SELECT * FROM sightings WHERE id > ? ORDER BY id LIMIT 100"
+    return get_db().execute(query, (sighting_id,)).fetchall()
+
+
 def add(sighting: Mapping[str, Any]) -> int:
-    """Write down a checked sighting; return its number."""
+    """Write down a checked sighting and call all readers; return its number."""
     with get_db() as db:
         [(sighting_id,)] = db.execute(INSERT + " RETURNING id", sighting)
+    live.call(live.SIGHTINGS)
     return sighting_id
 
 

@@ -70,6 +70,7 @@ def index() -> ResponseReturnValue:
         days=groupby(page.items, itemgetter("seen_on")),
         filters={name: wanted[name] for name in FILTERS if wanted[name]},
         hedge=hedge(date.today()),
+        ink=notebook.latest(3),
     )
 
 

@@ -4,7 +4,8 @@
 PRAGMA journal_mode = WAL;
 
 CREATE TABLE IF NOT EXISTS sightings (
-    id         INTEGER PRIMARY KEY,
+    -- A number is never given again: pages ask for what came after one.
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
     species    TEXT    NOT NULL,
     kind       TEXT    NOT NULL,
     place      TEXT    NOT NULL,
@@ -28,6 +29,27 @@ CREATE TABLE IF NOT EXISTS attachments (
 );
 
 CREATE INDEX IF NOT EXISTS attachments_by_sighting ON attachments (sighting_id);
+
+CREATE TABLE IF NOT EXISTS messages (
+    id     INTEGER PRIMARY KEY AUTOINCREMENT,
+    room   TEXT    NOT NULL,
+    author TEXT    NOT NULL,
+    text   TEXT    NOT NULL,
+    key    TEXT,              -- the page's own name for it
+    at     INTEGER NOT NULL,  -- seconds since 1970
+    UNIQUE (author, key)
+);
+
+CREATE INDEX IF NOT EXISTS messages_by_room ON messages (room, id);
+CREATE INDEX IF NOT EXISTS messages_by_author ON messages (author, at);
+
+-- Who has a room open now, in any worker.
+CREATE TABLE IF NOT EXISTS visits (
+    key  TEXT    PRIMARY KEY,
+    room TEXT    NOT NULL,
+    name TEXT    NOT NULL,
+    at   INTEGER NOT NULL  -- when that was last sure
+);
 
 CREATE VIEW IF NOT EXISTS entries AS
     SELECT sightings.*, (

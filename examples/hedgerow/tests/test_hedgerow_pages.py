@@ -259,6 +259,8 @@ def test_a_wrong_theme(post):
         "/attachments/x.png/delete",
         "/settings",
         "/theme",
+        "/talk",
+        "/talk/bird",
     ],
 )
 @pytest.mark.parametrize("token", [None, "", "wrong", "rïght"])

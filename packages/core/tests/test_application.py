@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import sys
+import threading
 import types
 import weakref
 from datetime import timedelta
@@ -21,6 +23,8 @@ from erlen import _jinja
 from erlen import request
 from erlen import views
 from erlen._matcher import Matcher
+from erlen.views import never_blocks
+from erlen.views import reads_stream
 
 # What it is
 
@@ -426,15 +430,91 @@ def test_async_functions_are_wrapped_and_others_are_not(app, client):
     assert client.get("/later").text == "later /later"
 
 
-def test_without_asgiref_the_extra_is_named(app, client, monkeypatch):
+def test_without_asgiref_the_extra_is_named(app, wsgi_client, monkeypatch):
     monkeypatch.setitem(sys.modules, "asgiref.sync", None)
     app.add_url_rule("/later", "later", later)
 
     with pytest.raises(RuntimeError, match="needs asgiref under WSGI") as caught:
-        client.get("/later")
+        wsgi_client.get("/later")
 
     assert 'pip install "erlen[async]"' in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.fixture
+def note(app):
+    """Return an async function that notes where it runs."""
+
+    async def note():
+        note.loops.append(asyncio.get_running_loop())
+        note.threads.append(threading.current_thread())
+        return "noted"
+
+    note.loops, note.threads = [], []
+    return note
+
+
+def test_async_functions_run_on_the_loop_of_the_server(app, ask, note):
+    @app.get("/")
+    def view():
+        return app.ensure_sync(note)()
+
+    @app.get("/thread")
+    async def in_thread():
+        note.loops.append(asyncio.get_running_loop())
+        return await asyncio.to_thread(app.ensure_sync(note))
+
+    assert ask(app).text == "noted"
+    assert ask(app, "/thread").text == "noted"
+    assert note.threads == [threading.current_thread()] * 2
+    assert note.loops[1] is note.loops[2]
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_on_the_loop_they_run_at_once_or_not_at_all(app, ask, quick):
+    async def waits():
+        if not quick:
+            await asyncio.sleep(0)
+        return "x"
+
+    async def view():
+        return app.ensure_sync(waits)()
+
+    @never_blocks
+    def other():
+        return app.ensure_sync(waits)()
+
+    app.add_url_rule("/a", "a", view)
+    app.add_url_rule("/b", "b", other)
+
+    for path in ("/a", "/b"):
+        if quick:
+            assert ask(app, path).text == "x"
+        else:
+            with pytest.raises(RuntimeError, match=r"waits.*await asyncio\.to_thread"):
+                ask(app, path)
+
+
+@pytest.mark.parametrize(("marked", "left"), [(False, 0), (True, 2)])
+def test_the_body_is_read_ahead_for_who_wants_it(app, exchange, run, marked, left):
+    async def count():
+        return str(asked.messages.qsize())
+
+    if marked:
+        reads_stream(count)
+    app.add_url_rule("/", "index", lambda: app.ensure_sync(count)(), methods=["POST"])
+    asked = exchange(app, method="POST", body=[b"a", b"b"])
+
+    assert run(asked.run()).text == str(left)
+
+
+def test_a_function_may_run_outside_of_requests(app, run, exchange, note):
+    """In a worker, and without a request whose body could be read."""
+    app.on_startup(lambda: app.ensure_sync(note)())
+    app.add_url_rule("/", "index", lambda: "x")
+
+    assert run(exchange(app).run()).text == "x"
+    assert note.threads == [threading.current_thread()]
 
 
 # The rest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import http.client
 import importlib
@@ -708,6 +709,66 @@ def test_run_variables(served, environment, expected):
     assert (host, port, options["debug"]) == expected
     assert output("run", "-h", "a", "-p", "3") == ""
     assert served[1][1:3] == ("a", 3)
+
+
+@pytest.fixture
+def served_asgi(monkeypatch):
+    """Collect what `serve_asgi` is called with."""
+    calls = []
+
+    def serve_asgi(app, host, port, **options):
+        calls.append((app, host, port, options))
+
+    monkeypatch.setattr(cli_module, "serve_asgi", serve_asgi)
+    return calls
+
+
+@pytest.mark.usefixtures("site")
+def test_run_over_asgi(served_asgi):
+    output("run", "--asgi", "--debug", "-p", "3", "--extra-files", "a")
+    door, host, port, options = served_asgi[0]
+    assert door is sys.modules["app"].app.asgi
+    assert (host, port) == ("127.0.0.1", 3)
+    assert options == {
+        "debug": True,
+        "name": None,
+        "use_reloader": True,
+        "ssl_context": None,
+        "extra_files": ["a"],
+        "exclude_patterns": None,
+    }
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("option", ["--debugger", "--without-threads"])
+def test_run_over_asgi_refuses_what_is_for_wsgi(served_asgi, option):
+    result = CliRunner().invoke(cli, ["run", "--asgi", option])
+    assert result.exit_code == 1
+    assert f"{option} is for WSGI only" in result.output
+    assert not served_asgi
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("http", ["http.response.start", "http.response.body"]),
+        ("websocket", ["websocket.close"]),
+        ("lifespan", []),
+    ],
+)
+def test_run_over_asgi_answers_without_an_application(
+    served_asgi, place, monkeypatch, kind, said
+):
+    monkeypatch.setenv("WERKZEUG_RUN_MAIN", "true")
+    (place / "app.py").write_text("import nowhere\n")
+    assert "No module named 'nowhere'" in output("run", "--asgi")
+    sent = []
+
+    async def send(message):
+        sent.append(message["type"])
+
+    asyncio.run(served_asgi[0][0]({"type": kind}, None, send))
+    assert sent == said
 
 
 def test_run_marks_the_environment(served, place):

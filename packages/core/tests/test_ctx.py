@@ -33,6 +33,8 @@ from erlen import url_for
 from erlen.ctx import RequestContext
 from erlen.ctx import _AppCtxGlobals
 from erlen.ctx import _Context
+from erlen.sessions import SecureCookieSessionInterface
+from erlen.sessions import SessionUnavailable
 
 
 def run_in_loop(coro):
@@ -1123,3 +1125,103 @@ def test_after_this_request_hands_the_function_back(app):
     with app.test_request_context() as ctx:
         assert after_this_request(function) is function
         assert ctx._after_request_functions == [function]
+
+
+# After the response
+
+
+def test_work_after_the_response(app, client):
+    steps = []
+
+    def note(what, *, more=""):
+        steps.append((what + more, has_request_context(), current_app.name == app.name))
+
+    @app.get("/")
+    def view():
+        app.after_response(note, "one")
+        g.value = 1
+        return "x"
+
+    @app.after_request
+    def after(response):
+        app.after_response(note, "two", more="!")
+        app.after_response(lambda: steps.append(g.get("value")))
+        return response
+
+    app.teardown_request(lambda exc: steps.append("teardown"))
+
+    assert client.get("/").text == "x"
+    assert steps == ["teardown", ("one", False, True), ("two!", False, True), None]
+
+
+def test_async_work_after_the_response(app, client):
+    pytest.importorskip("asgiref")
+    steps = []
+
+    async def work():
+        await asyncio.sleep(0)
+        steps.append(current_app.name == app.name)
+
+    app.add_url_rule("/", "index", lambda: app.after_response(work) or "x")
+
+    assert client.get("/").text == "x"
+    assert steps == [True]
+
+
+def test_work_that_fails_is_logged_and_the_rest_is_done(app, client, caplog):
+    steps = []
+
+    def fails():
+        raise ValueError("later")
+
+    @app.get("/")
+    def view():
+        app.after_response(fails)
+        app.after_response(steps.append, "after it")
+        return "x"
+
+    assert client.get("/").text == "x"
+    assert steps == ["after it"]
+    assert [record.exc_info[0] for record in caplog.records] == [ValueError]
+    assert "fails" in caplog.text
+
+
+def test_work_after_a_response_needs_a_request(app):
+    with app.app_context(), pytest.raises(RuntimeError, match="after_response"):
+        app.after_response(print)
+
+
+# Sessions that are opened ahead
+
+
+@pytest.mark.parametrize("reads", [0, 2])
+def test_a_session_that_cannot_be_opened_ahead(app, reads):
+    class Closed(SecureCookieSessionInterface):
+        opened = 0
+
+        def open_session(self, app, request):
+            self.opened += 1
+            raise SessionUnavailable
+
+    app.session_interface = interface = Closed()
+    ctx = app.test_request_context()
+    with pytest.raises(SessionUnavailable), ctx:
+        pass  # it is opened with the request
+    interface.opens_lazily = True
+    interface.opened = 0
+
+    with app.test_request_context() as ctx:
+        ctx._open_session_ahead()
+        if reads:
+            with pytest.raises(SessionUnavailable):
+                ctx.session.get("key")
+            assert ctx.session.get("key") is None  # as an error page would read it
+    assert interface.opened == 1
+
+
+def test_a_session_that_is_opened_ahead_was_not_read(app):
+    with app.test_request_context() as ctx:
+        ctx._open_session_ahead()
+        assert not ctx._session.accessed
+        assert ctx.session is ctx._session
+        assert ctx._session.accessed

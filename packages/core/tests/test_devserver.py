@@ -6,8 +6,10 @@ import functools
 import http.client
 import io
 import os
+import socket
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -231,6 +233,134 @@ def test_run_is_ignored_under_the_command_line(app, served, capsys, reloaded):
     app.run()
     assert not served
     assert ("Ignoring a call to 'app.run()'" in capsys.readouterr().err) is not reloaded
+
+
+# Over ASGI
+
+
+class Server:
+    """Stand in for uvicorn's server."""
+
+    started = True
+    interrupted = False
+
+    def __init__(self, config):
+        self.config = config
+        config.server = self
+
+    def run(self, sockets):
+        self.config.address = sockets[0].getsockname()
+        sockets[0].close()
+        if self.interrupted:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def uvicorn(monkeypatch):
+    """Stand in for uvicorn; the list has what it was given."""
+    configs = []
+
+    def config(app, **options):
+        configs.append(SimpleNamespace(app=app, **options))
+        return configs[-1]
+
+    module = SimpleNamespace(Config=config, Server=type("Own", (Server,), {}))
+    monkeypatch.setitem(sys.modules, "uvicorn", module)
+    return configs
+
+
+def test_asgi(uvicorn, capsys):
+    _devserver.serve_asgi("door", "127.0.0.1", 0, debug=True, name="site")
+    (config,) = uvicorn
+    assert config.app == "door"
+    assert config.interface == "asgi3"
+    assert config.proxy_headers is False
+    assert config.ssl_context_factory is None
+    out, err = capsys.readouterr()
+    assert out == " * Serving Erlen app 'site'\n * Debug mode: on\n"
+    assert f" * Running on http://127.0.0.1:{config.address[1]} (ASGI)" in err
+    assert "The debugger in the browser is for WSGI only" in err
+    assert "WARNING: This is a development server." in err
+
+
+def test_asgi_without_debug(uvicorn, capsys):
+    _devserver.serve_asgi("door", "127.0.0.1", 0, debug=False)
+    assert "debugger" not in capsys.readouterr().err
+
+
+def test_asgi_ends_by_the_keyboard(uvicorn):
+    sys.modules["uvicorn"].Server.interrupted = True
+    _devserver.serve_asgi("door", "127.0.0.1", 0, debug=False)
+
+
+def test_asgi_that_does_not_start(uvicorn):
+    sys.modules["uvicorn"].Server.started = False
+    with pytest.raises(SystemExit) as info:
+        _devserver.serve_asgi("door", "127.0.0.1", 0, debug=False)
+    assert info.value.code == 1
+
+
+def test_asgi_under_the_reloader(uvicorn, monkeypatch, capsys):
+    calls = []
+
+    def run_with_reloader(work, **options):
+        calls.append(options)
+        work()
+
+    monkeypatch.setattr("werkzeug._reloader.run_with_reloader", run_with_reloader)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        os.environ["WERKZEUG_RUN_MAIN"] = "true"
+        os.environ["WERKZEUG_SERVER_FD"] = str(os.dup(listener.fileno()))
+        _devserver.serve_asgi(
+            *("door", "127.0.0.1", 1), debug=True, use_reloader=True, extra_files=["a"]
+        )
+    assert calls == [{"extra_files": ["a"]}]
+    assert uvicorn[0].address[1] == port
+    assert capsys.readouterr() == ("", "")
+
+
+def test_asgi_on_ipv6(uvicorn, capsys):
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    _devserver.serve_asgi("door", "::1", 0, debug=False)
+    assert " * Running on http://[::1]:" in capsys.readouterr().err
+
+
+def test_asgi_on_a_taken_port(uvicorn):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(SettingError, match=f"port {port}: Address already in use"):
+            _devserver.serve_asgi("door", "127.0.0.1", port, debug=False)
+    assert not uvicorn
+
+
+def test_asgi_without_its_library(monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(SettingError, match=r'pip install "erlen\[uvicorn\]"'):
+        _devserver.serve_asgi("door", "127.0.0.1", 0, debug=False)
+
+
+CONTEXT = object()
+
+
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [("adhoc", "made up"), (("a.crt", "a.key"), "a.crt a.key"), (CONTEXT, CONTEXT)],
+)
+def test_asgi_over_tls(uvicorn, monkeypatch, capsys, given, made):
+    serving = _devserver.serving
+    monkeypatch.setattr(serving, "generate_adhoc_ssl_context", lambda: "made up")
+    monkeypatch.setattr(serving, "load_ssl_context", "{} {}".format)
+    _devserver.serve_asgi("door", "127.0.0.1", 0, debug=False, ssl_context=given)
+    assert uvicorn[0].ssl_context_factory("config", "default") == made
+    assert " * Running on https://" in capsys.readouterr().err
 
 
 # Who sees the debugger

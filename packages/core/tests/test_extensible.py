@@ -48,6 +48,16 @@ def test_what_is_added_is_kept_in_order(app):
     assert {it.function for it in checks.values()} == {nothing}
 
 
+def test_what_begins_and_ends_is_kept_in_order(app):
+    functions = [lambda: None for _ in range(3)]
+    for function in functions:
+        app.on_startup(function)
+        app.on_shutdown(function)
+
+    assert app._startup_funcs == app._shutdown_funcs == functions
+    assert Erlen("other")._startup_funcs == []
+
+
 def test_applications_share_nothing(app):
     other = Erlen("other")
     for add in ADDERS.values():

@@ -5,7 +5,10 @@ from werkzeug.test import create_environ
 
 from erlen import request
 from erlen import url_for
+from erlen._environ import make_environ
+from erlen._environ import split_path
 from erlen._forwarded import trust_proxies
+from erlen._forwarded import trust_scope
 
 #: A client forged the first values; two proxies appended one each.
 HEADERS = {
@@ -182,3 +185,81 @@ def test_a_host_that_the_proxy_names_has_to_be_trusted(app, client):
 
     assert client.get("/", headers=HEADERS).status_code == 400
     assert client.get("/").status_code == 404
+
+
+# An ASGI scope
+
+SCOPE = {
+    "type": "http",
+    "http_version": "1.1",
+    "method": "GET",
+    "scheme": "http",
+    "path": "/a/\N{SNOWMAN}",
+    "raw_path": b"/a/%E2%98%83",
+    "query_string": b"x=1",
+    "root_path": "",
+    "client": ("192.0.2.1", 5000),
+    "server": ("10.0.0.1", 8000),
+    "extensions": {},
+}
+
+
+def scope_of(headers, **given):
+    pairs = {"Host": "direct.test", **headers}.items()
+    encoded = [(name.lower().encode(), value.encode()) for name, value in pairs]
+    return SCOPE | {"headers": encoded} | given
+
+
+@pytest.mark.parametrize("hops", [1, 2, 3, 4, {"for": 1}, {"host": 1, "port": 1}, 0])
+@pytest.mark.parametrize("headers", [HEADERS, {}])
+def test_a_scope_becomes_what_an_environ_becomes(hops, headers):
+    scope = scope_of(headers)
+    expected = make_environ(scope, None)
+    trust_proxies(expected, hops)
+
+    trusted = make_environ(trust_scope(scope, hops), None)
+
+    # A proxy says nothing of the client's port, and a port is text or a number.
+    assert trusted | {"REMOTE_PORT": ""} == expected | {"REMOTE_PORT": ""}
+
+
+@pytest.mark.parametrize(
+    ("path", "root"),
+    [("/a", ""), ("/a/\N{SNOWMAN}", ""), ("/root/a", "/root"), ("/a", "/root")],
+)
+def test_the_prefix_of_a_proxy_is_the_root(path, root):
+    scope = scope_of({"X-Forwarded-Prefix": "/shop"}, path=path, root_path=root)
+
+    trusted = trust_scope(scope, {"prefix": 1})
+
+    assert trusted["root_path"] == "/shop"
+    assert trusted["path"] == "/shop" + path.removeprefix("/root")
+    assert split_path(trusted) == ("/shop", split_path(scope)[1])
+
+
+def test_a_scope_is_left_as_it_is():
+    scope = scope_of(HEADERS)
+    before = {**scope, "headers": [*scope["headers"]]}
+
+    trusted = trust_scope(scope, 1)
+
+    assert scope == before
+    assert trusted.keys() - scope.keys() == {"werkzeug.proxy_fix.orig"}
+    assert trusted["extensions"] is scope["extensions"]
+
+
+def test_nothing_in_a_scope_is_trusted_twice():
+    once = trust_scope(scope_of(HEADERS), 1)
+    twice = trust_scope(once, 2)
+    assert make_environ(twice, None) == make_environ(once, None) | {"REMOTE_PORT": "0"}
+
+
+@pytest.mark.parametrize("hops", [1, {"prefix": 1}])
+def test_a_scope_without_host_and_client(hops):
+    scope = scope_of({}, client=None)
+    scope["headers"] = []
+
+    trusted = trust_scope(scope, hops)
+
+    assert trusted["client"] is None
+    assert trusted["headers"] == []

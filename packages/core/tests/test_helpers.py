@@ -716,16 +716,11 @@ def test_anything_that_can_be_iterated_is_streamed(app, source):
 
 
 def test_what_cannot_be_streamed(app):
-    async def generate():
-        yield "a"
-
     with app.test_request_context("/"):
         with pytest.raises(TypeError, match="got 'int'"):
             erlen.stream_with_context(7)
-        with pytest.raises(TypeError, match="with def, not with async def"):
-            erlen.stream_with_context(generate())
-        decorated = erlen.stream_with_context(generate)
-        with pytest.raises(TypeError, match="got 'async_generator'"):
+        decorated = erlen.stream_with_context(lambda: 7)
+        with pytest.raises(TypeError, match="got 'int'"):
             decorated()
 
 
@@ -757,3 +752,42 @@ def test_clients_that_leave_leave_nothing_behind(app, teardowns):
         assert not erlen.has_request_context()
         assert not erlen.has_app_context()
     assert teardowns == [None] * 10
+
+
+# Asynchronous streams
+
+
+async def letters(*, first="a"):
+    yield first + erlen.request.path
+    yield erlen.g.word
+
+
+def add_letters(app, view):
+    app.before_request(lambda: setattr(erlen.g, "word", "b"))
+    app.add_url_rule("/", "index", view)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda: erlen.stream_with_context(letters()),
+        lambda: erlen.stream_with_context(letters)(first="a"),
+        erlen.stream_with_context(letters),
+    ],
+)
+def test_an_asynchronous_stream_keeps_the_context(app, client, view):
+    add_letters(app, view)
+    assert client.get("/").text == "a/b"
+
+
+def test_a_decorated_asynchronous_stream_keeps_its_name():
+    stream = erlen.stream_with_context(letters)
+    assert stream.__name__ == "letters"
+    with pytest.raises(RuntimeError, match="outside of request context"):
+        stream()
+
+
+def test_an_asynchronous_stream_needs_a_request():
+    source = letters()
+    with pytest.raises(RuntimeError, match="outside of request context"):
+        erlen.stream_with_context(source)

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from types import SimpleNamespace
 
 import pytest
 
 from erlen._hooks import CallbackList
+from erlen._hooks import Callbacks
 from erlen._hooks import CallbackTable
 from erlen._hooks import Plan
 from erlen._hooks import Plans
 from erlen._hooks import ViewTable
+
+NOTHING = Callbacks((), (), None, (), ())
 
 
 def one():
@@ -29,7 +33,7 @@ def plans():
 
 
 def keep_plan(plans):
-    plans["endpoint"] = plan = Plan("endpoint", (), (), None, (), (), quiet=True)
+    plans["endpoint"] = plan = Plan("endpoint", NOTHING, str, quiet=True)
     return plan
 
 
@@ -38,7 +42,7 @@ def keep_plan(plans):
 
 @pytest.mark.parametrize("quiet", [False, True])
 def test_a_plan_has_what_it_was_made_of(quiet):
-    plan = Plan("endpoint", (1,), (2,), 3, (4,), (5,), quiet)
+    plan = Plan("endpoint", Callbacks((1,), (2,), 3, (4,), (5,)), lambda f: f, quiet)
 
     assert plan.endpoint == "endpoint"
     assert plan.preprocessors == (1,)
@@ -269,3 +273,44 @@ def test_reading_the_views_keeps_the_plans(plans, read):
     read(views)
 
     assert plans == {"endpoint": plan}
+
+
+# What an application declares
+
+
+def test_what_is_declared_for_an_endpoint(plans):
+    def table(**lists):
+        made = CallbackTable(plans)
+        made.update({None: lists.pop("app"), **lists})
+        return made
+
+    app = SimpleNamespace(
+        url_value_preprocessors=table(app=[1], shop=[2]),
+        before_request_funcs=table(app=[3, 4], shop=[5], **{"shop.admin": [6]}),
+        after_request_funcs=table(app=[7, 8], shop=[9, 10], **{"shop.admin": [11, 12]}),
+        teardown_request_funcs=table(app=[13], shop=[14, 15]),
+        view_functions={"shop.admin.index": 16, "index": 17},
+    )
+
+    assert Callbacks.collect(app, "shop.admin.index", ["shop.admin", "shop"]) == (
+        *((1, 2), (3, 4, 5, 6), 16),
+        *((12, 11, 10, 9, 8, 7), (15, 14, 13)),
+    )
+    assert Callbacks.collect(app, "index", []) == ((1,), (3, 4), 17, (8, 7), (13,))
+    assert Callbacks.collect(app, "gone", []).view is None
+    assert Callbacks.collect(app, None, []) == ((1,), (3, 4), None, (8, 7), (13,))
+
+
+def test_a_plan_has_what_is_declared_and_what_can_be_called():
+    declared = Callbacks((1,), (2,), 3, (4,), (5,))
+    plan = Plan("endpoint", declared, lambda function: -function, quiet=True)
+
+    assert plan.declared is declared
+    assert (plan.before, plan.view, plan.after, plan.teardown) == (
+        (-2,),
+        -3,
+        (-4,),
+        (-5,),
+    )
+    assert plan.preprocessors == (1,)
+    assert plan.native is None

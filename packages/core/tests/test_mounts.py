@@ -196,7 +196,7 @@ def test_hooks_of_the_outer_one_do_not_run(app, inner, client):
     assert ran == []
 
 
-def test_middleware_of_the_outer_one_runs(app, inner, client):
+def test_middleware_of_the_outer_one_runs(app, inner, wsgi_client):
     door = app.wsgi_app
 
     def middleware(environ, start_response):
@@ -206,8 +206,8 @@ def test_middleware_of_the_outer_one_runs(app, inner, client):
 
     app.wsgi_app = middleware
 
-    assert client.get("/inner/").text == "refused  /inner/"
-    assert client.get("/inner/", headers={"X-Key": "k"}).text == "inner /inner /"
+    assert wsgi_client.get("/inner/").text == "refused  /inner/"
+    assert wsgi_client.get("/inner/", headers={"X-Key": "k"}).text == "inner /inner /"
 
 
 def test_a_stream_ends_by_itself(app, inner, client):

@@ -4,6 +4,7 @@ import pytest
 from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+import erlen
 from erlen import Response
 from erlen._responses import make_response
 
@@ -162,3 +163,42 @@ def test_outside_of_a_request_there_is_no_endpoint_to_name(app, value):
 def test_outside_of_a_request_nothing_can_be_called(app, value):
     with pytest.raises(RuntimeError, match="request context: 'make_response'"):
         make_response(app, value)
+
+
+# Asynchronous bodies
+
+
+async def pieces():
+    yield "a"
+    yield "b"
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "header"),
+    [
+        (pieces, 200, None),
+        (lambda: (pieces(), 201), 201, None),
+        (lambda: (pieces(), {"X-Own": "yes"}), 200, "yes"),
+        (lambda: (pieces(), 202, {"X-Own": "yes"}), 202, "yes"),
+        (lambda: Response(pieces(), 203), 203, None),
+        (lambda: erlen.make_response(pieces(), 203), 203, None),
+    ],
+)
+def test_an_asynchronous_iterator_is_streamed(app, client, value, status, header):
+    app.add_url_rule("/", "index", value)
+
+    answer = client.get("/")
+
+    assert answer.status_code == status
+    assert answer.headers.get("X-Own") == header
+    assert answer.text == "ab"
+
+
+def test_an_asynchronous_iterable_is_no_response(app, client):
+    class Pieces:
+        def __aiter__(self):
+            return pieces()
+
+    app.add_url_rule("/", "index", Pieces)
+    with pytest.raises(TypeError, match="did not return a valid response"):
+        client.get("/")

@@ -107,7 +107,7 @@ def serve(app):
     """Let requests run what `do` gives them."""
 
     def index():
-        rv = request.environ["test.view"]()
+        rv = request.environ["erlen.test.view"]()
         return "done" if rv is None else rv
 
     app.add_url_rule("/", "index", index)
@@ -124,7 +124,7 @@ def app(app, request):
 
 
 def do(client, view, **kwargs):
-    return client.get("/", environ_overrides={"test.view": view}, **kwargs)
+    return client.get("/", environ_overrides={"erlen.test.view": view}, **kwargs)
 
 
 def put(client, **values):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import io
 import json
@@ -350,7 +351,7 @@ def test_validation_lets_bodies_be_read(app, client, send):
     def view():
         return str(len(request.form) + len(request.files) + len(request.get_data()))
 
-    assert client.post("/", **send).status_code == 200
+    assert client.post("/", **copy.deepcopy(send)).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["get", "head", "options", "post"])

@@ -5,6 +5,8 @@ import pytest
 from erlen.views import MethodView
 from erlen.views import View
 from erlen.views import http_method_funcs
+from erlen.views import never_blocks
+from erlen.views import reads_stream
 
 
 def test_the_http_methods():
@@ -272,3 +274,16 @@ def test_methods_may_be_async(app, client):
 
     app.add_url_rule("/<name>", view_func=Async.as_view("async"))
     assert client.get("/a").text == "async a"
+
+
+# What a view says of itself
+
+
+@pytest.mark.parametrize("mark", [never_blocks, reads_stream])
+def test_a_marked_view_stays_what_it_is(app, wsgi_client, mark):
+    def view():
+        return "x"
+
+    assert mark(view) is view
+    app.add_url_rule("/", "index", view)
+    assert wsgi_client.get("/").text == "x"

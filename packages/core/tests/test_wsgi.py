@@ -15,6 +15,7 @@ from erlen._wsgi import wsgi_app
 class Door:
     """Note what the door calls, and how it leaves."""
 
+    _begun = True
     _mounts = ()
 
     def __init__(self, failing=(), error=ZeroDivisionError, ignored=False):

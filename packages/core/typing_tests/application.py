@@ -21,8 +21,10 @@ from erlen import send_from_directory
 from erlen import session
 from erlen import stream_with_context
 from erlen import url_for
+from erlen import websocket
 from erlen.typing import ResponseReturnValue
 from erlen.views import MethodView
+from erlen.websockets import WebSocketClosed
 
 if t.TYPE_CHECKING:
     import collections.abc as cabc
@@ -104,6 +106,31 @@ def anything() -> ResponseReturnValue:
 @app.get("/async")
 async def asynchronous() -> str:
     return "async"
+
+
+@app.websocket("/ws/<name>")
+async def live(name: str) -> None:
+    await websocket.accept(subprotocol="chat", headers={"X-Name": name})
+    async for message in websocket:
+        t.assert_type(message, str | bytes)
+        await websocket.send(message)
+    await websocket.close(1000, "the end")
+
+
+@pages.websocket("/ws", endpoint="json")
+async def live_json() -> ResponseReturnValue | None:
+    if "v1" not in websocket.subprotocols:
+        return {"error": "too old"}, 409
+    try:
+        t.assert_type(await websocket.receive_json(), t.Any)
+    except WebSocketClosed as exc:
+        t.assert_type(exc.code, int)
+    return None
+
+
+@app.websocket("/plain")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+def plain() -> None:
+    """Not a coroutine function: type checkers refuse it, as Erlen does."""
 
 
 @app.get("/users/<int:number>")

@@ -33,6 +33,19 @@ def test_context_manager(app: Erlen) -> None:
         client.post("/", json={"a": 1}, headers={"X-Name": "value"})
 
 
+def test_websockets(client: ErlenClient) -> None:
+    with client.websocket("/ws", subprotocols=["chat"], headers={"A": "b"}) as ws:
+        ws.send("text")
+        t.assert_type(ws.receive(timeout=1), str | bytes)
+    t.assert_type(ws.close_code, int | None)
+
+
+async def test_async_websockets(app: Erlen) -> None:
+    async with app.async_test_client() as client, client.websocket("/ws") as ws:
+        await ws.send(b"bytes")
+        t.assert_type(await ws.receive(), str | bytes)
+
+
 def test_commands(runner: ErlenCliRunner) -> None:
     result = runner.invoke(args=["hello"])
     t.assert_type(result.exit_code, int)

@@ -18,6 +18,7 @@ from .globals import current_app
 from .globals import g
 from .globals import request
 from .globals import session
+from .globals import websocket
 from .helpers import abort
 from .helpers import flash
 from .helpers import get_flashed_messages
@@ -98,4 +99,5 @@ __all__ = [
     "stream_with_context",
     "template_rendered",
     "url_for",
+    "websocket",
 ]

@@ -6,6 +6,7 @@ is said before the first request. How requests are served is `_serving`'s.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import sys
@@ -22,6 +23,7 @@ from werkzeug.routing import Rule
 from werkzeug.utils import cached_property
 from werkzeug.utils import redirect as werkzeug_redirect
 
+from . import _state
 from ._defaults import SETTINGS
 from ._extensible import Extensible
 from ._hooks import CallbackList
@@ -84,6 +86,24 @@ def _methods(methods: t.Any, view_func: t.Any) -> set[str]:
             ' @app.route(..., methods=["POST"])'
         )
     return {item.upper() for item in methods}
+
+
+def _loop_runs() -> bool:
+    """Say whether this thread runs an event loop, where nothing can be waited for."""
+    asyncio: t.Any = sys.modules.get("asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None
+
+
+def _run_on_loop(workers: t.Any, func: t.Any, coroutine: t.Any) -> t.Any:
+    """Run a coroutine on the server's loop, and wait for it."""
+    if workers is None or workers.is_here():
+        from ._workers import finish_at_once
+
+        return finish_at_once(coroutine)
+    ctx = _state.current.get()[1]
+    if ctx is not None and not getattr(func, "_reads_stream", False):
+        ctx.request._read_ahead(workers)
+    return workers.wait_for(coroutine)
 
 
 class _EnvironmentClass:
@@ -452,19 +472,34 @@ class App(Extensible):
     # Callbacks, contexts and commands
 
     def ensure_sync(self, func: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
-        """Make a function callable from a WSGI worker; to be overridden.
+        """Make a function callable without `await`; to be overridden.
+
+        Under ASGI an `async def` function runs on the event loop of the server
+        while the caller's thread waits, otherwise as `async_to_sync` has it.
 
         Args:
             func: An `async def` function is wrapped, any other returned.
         """
-        if inspect.iscoroutinefunction(func):
-            return self.async_to_sync(func)
-        return func
+        if not inspect.iscoroutinefunction(func):
+            return func
+        alone: t.Any = None
+
+        @functools.wraps(func)
+        def call(*args: t.Any, **kwargs: t.Any) -> t.Any:
+            nonlocal alone
+            workers = _state.serving_workers()
+            if workers is not None or _loop_runs():
+                return _run_on_loop(workers, func, func(*args, **kwargs))
+            if alone is None:
+                alone = self.async_to_sync(func)
+            return alone(*args, **kwargs)
+
+        return call
 
     def async_to_sync(
         self, func: t.Callable[..., t.Coroutine[t.Any, t.Any, t.Any]]
     ) -> t.Callable[..., t.Any]:
-        """Wrap an `async def` function so that it runs in an event loop.
+        """Wrap an `async def` function so that it runs in an event loop of its own.
 
         Raises:
             RuntimeError: asgiref is not installed.

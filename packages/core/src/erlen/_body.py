@@ -42,6 +42,8 @@ class _Bounded(LimitedStream):
         # A body of exactly the limit is whole; one byte more tells.
         try:
             more = self._stream.read(1)
+        except HTTPException:
+            raise
         except Exception as exc:  # noqa: BLE001  # as above
             self.on_disconnect(exc)
         else:

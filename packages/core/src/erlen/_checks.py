@@ -121,13 +121,16 @@ def _run(app: t.Any, check: Check) -> Found:
         yield _problem("failed", **values)
 
 
-def check_health(app: t.Any) -> dict[str, Health]:
+def check_health(
+    app: t.Any, answers: dict[str, Health] | None = None
+) -> dict[str, Health]:
     """Ask every function of `app.add_health`; one that raises does not stop the others.
 
     Args:
         app: The application.
+        answers: Is filled, for who cannot wait for the last one.
     """
-    answers: dict[str, Health] = {}
+    answers = {} if answers is None else answers
     with app.app_context():
         for name, function in app._health.items():
             start, error = time.perf_counter(), None

@@ -24,6 +24,8 @@ _SECRET = {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "SESSION_STORE"}
 # fmt: off
 _ROWS: tuple[tuple[str, t.Any, t.Any, str], ...] = (
     ("APPLICATION_ROOT", str, "/", "Path below which the application is."),
+    ("ASGI_RUN_WSGI_MIDDLEWARE", _Switch, False, "Under ASGI, serve through a wrapped wsgi_app in a worker."),
+    ("ASGI_THREADS", int, 40, "Requests that plain functions may serve at a time under ASGI."),
     ("DEBUG", _Switch | None, None, "Debug mode, from the start by --debug or ERLEN_DEBUG."),
     ("DEBUG_ALLOWED_CLIENTS", _Names, (), "Addresses and networks that may see the debugger."),
     ("EXPLAIN_TEMPLATE_LOADING", _Switch, False, "Log where each template was looked for."),
@@ -59,6 +61,7 @@ _ROWS: tuple[tuple[str, t.Any, t.Any, str], ...] = (
     ("TRAP_HTTP_EXCEPTIONS", _Switch, False, "Raise each HTTP error."),
     ("TRUSTED_HOSTS", _Names, None, "Hosts that are answered; None is any."),
     ("USE_X_SENDFILE", _Switch, False, "Leave the sending of files to the web server in front."),
+    ("WEBSOCKET_ORIGINS", _Names, None, "Origins that may open WebSockets; None is this site's own."),
 )
 # fmt: on
 

@@ -1,20 +1,23 @@
 """Layer 4: the development server: dotenv files, banner, debugger, reloader.
 
-Behind `app.run()` and `erlen run`. Werkzeug serves; what is added is that only
-those who may see the debugger do.
+Behind `app.run()` and `erlen run`. Werkzeug serves, or uvicorn over ASGI; what is
+added is that only those who may see the debugger do.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import ipaddress
 import os
+import socket
 import sys
 import traceback
 import typing as t
 from urllib.parse import urlsplit
 
 import click
+from werkzeug import serving
 from werkzeug.debug import DebuggedApplication
 from werkzeug.exceptions import InternalServerError
 from werkzeug.sansio.utils import host_is_trusted
@@ -27,6 +30,7 @@ from .helpers import get_load_dotenv
 
 if t.TYPE_CHECKING:
     import collections.abc as cabc
+    import ssl
     from wsgiref.types import StartResponse
     from wsgiref.types import WSGIApplication
     from wsgiref.types import WSGIEnvironment
@@ -166,6 +170,136 @@ def serve(
         app = LocalDebugger(app, getattr(app, "config", {}), evalex)
         app.trusted_hosts.append(host)  # as run_simple does
     run_simple(host, port, app, use_debugger=False, **options)
+
+
+def serve_asgi(
+    app: t.Any,
+    host: str,
+    port: int,
+    *,
+    debug: bool,
+    name: str | None = None,
+    use_reloader: bool = False,
+    ssl_context: t.Any = None,
+    **options: t.Any,
+) -> None:
+    """Run uvicorn as the development server until it is stopped.
+
+    Args:
+        app: The ASGI application.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        debug: Whether debug mode is on.
+        name: What the banner calls the application.
+        use_reloader: Whether it starts anew when a file changes.
+        ssl_context: For https: a certificate and its key, `"adhoc"` or a context.
+        options: Passed to Werkzeug's reloader: `extra_files`, `exclude_patterns`.
+
+    Raises:
+        SettingError: uvicorn is missing, or the port is in use.
+    """
+    try:
+        import uvicorn
+    except ImportError:
+        raise SettingError(
+            '--asgi needs uvicorn: pip install "erlen[uvicorn]"'
+        ) from None
+    show_server_banner(debug, name)
+    listener = _listen(host, port)
+    if not is_running_from_reloader():
+        _say_where(listener, "https" if ssl_context else "http", debug)
+    config = uvicorn.Config(
+        app,
+        interface="asgi3",
+        log_config=_request_log(),
+        proxy_headers=False,  # PROXY_HOPS decides
+        timeout_graceful_shutdown=1,  # an open event stream has no end
+        ssl_context_factory=_make_ssl_factory(ssl_context),
+    )
+    server = uvicorn.Server(config)
+    work = functools.partial(server.run, sockets=[listener])
+    if use_reloader:
+        from werkzeug._reloader import run_with_reloader
+
+        run_with_reloader(work, **options)
+        return
+    with contextlib.suppress(KeyboardInterrupt):
+        work()
+    if not server.started:  # it has said why
+        raise SystemExit(1)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return the socket of the process that watches this one, or a new one."""
+    if is_running_from_reloader():
+        return socket.socket(fileno=int(os.environ["WERKZEUG_SERVER_FD"]))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen()  # or another one could be bound until a worker listens
+    except OSError as exc:
+        listener.close()
+        raise SettingError(
+            f"Cannot listen on {host!r}, port {port}: {exc.strerror or exc}. Stop the"
+            " program that is there, or give another --port or --host."
+        ) from None
+    listener.set_inheritable(True)
+    os.environ["WERKZEUG_SERVER_FD"] = str(listener.fileno())
+    return listener
+
+
+def _say_where(listener: socket.socket, scheme: str, debug: bool) -> None:
+    host, port = listener.getsockname()[:2]
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    click.secho(
+        "WARNING: This is a development server. Do not use it in a production"
+        " deployment. `erlen serve` is for that.",
+        fg="red",
+        bold=True,
+        err=True,
+    )
+    if debug:
+        click.echo(
+            " * The debugger in the browser is for WSGI only: errors are shown here.",
+            err=True,
+        )
+    click.echo(f" * Running on {scheme}://{place} (ASGI)", err=True)
+    click.secho("Press CTRL+C to quit", fg="yellow", err=True)
+
+
+def _request_log() -> dict[str, t.Any]:
+    """Let uvicorn log requests, and leave out what the banner says."""
+    handler = {"class": "logging.StreamHandler", "formatter": "plain"}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"plain": {"format": "%(message)s"}},
+        "handlers": {"stderr": handler},
+        "loggers": {
+            "uvicorn.access": {"handlers": ["stderr"], "level": "INFO"},
+            "uvicorn.error": {"handlers": ["stderr"], "level": "WARNING"},
+        },
+    }
+
+
+def _make_ssl_factory(given: t.Any) -> t.Callable[..., ssl.SSLContext] | None:
+    """Make what uvicorn calls for its TLS context; None is for http."""
+    if given is None:
+        return None
+
+    def make(*args: t.Any) -> ssl.SSLContext:
+        tls: t.Any = serving
+        if given == "adhoc":
+            context: ssl.SSLContext = tls.generate_adhoc_ssl_context()
+        elif isinstance(given, tuple):
+            context = tls.load_ssl_context(*t.cast("tuple[str, str]", given))
+        else:
+            context = given
+        return context
+
+    return make
 
 
 def allowed_clients(config: cabc.Mapping[str, t.Any]) -> list[Network]:

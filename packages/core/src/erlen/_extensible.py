@@ -24,6 +24,7 @@ if t.TYPE_CHECKING:
     from ._checks import Check
     from .config import Config
 
+F = t.TypeVar("F", bound=t.Callable[[], t.Any])
 V = t.TypeVar("V")
 
 
@@ -35,8 +36,16 @@ class Extensible(Scaffold):
     #: Applications below a prefix, the longest prefix first.
     _mounts: tuple[tuple[str, WSGIApplication], ...] = ()
 
+    #: Whether the start-up functions have run, in this process.
+    _begun = False
+
+    #: Their running, over ASGI.
+    _beginning: t.Any = None
+
     def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
         super().__init__(*args, **kwargs)
+        self._startup_funcs: list[t.Callable[[], t.Any]] = []
+        self._shutdown_funcs: list[t.Callable[[], t.Any]] = []
         self._checks: dict[str, Check] = {}
         self._health: dict[str, t.Callable[[], t.Any]] = {}
         self._route_columns: dict[
@@ -61,6 +70,36 @@ class Extensible(Scaffold):
                 f" {self.config._owner!r} has to give its own another name."
             )
         table[name] = entry
+
+    @setupmethod
+    def on_startup(self, f: F) -> F:
+        """Run a function before the first request of each worker process.
+
+        Over ASGI that is when the server starts, and what it raises ends the
+        server. Over WSGI, which does not tell, it is when the first request
+        comes, and what it raises is raised there; the next request tries again.
+
+        Args:
+            f: Called without arguments, in an application context; may be
+                `async def`.
+        """
+        self._startup_funcs.append(f)
+        return f
+
+    @setupmethod
+    def on_shutdown(self, f: F) -> F:
+        """Run a function after the last request of each worker process.
+
+        Over ASGI that is when the server stops, over WSGI when the process
+        ends, if it ends in an orderly way. The last that was declared is the
+        first to run, and all of them run.
+
+        Args:
+            f: Called without arguments, in an application context; may be
+                `async def`.
+        """
+        self._shutdown_funcs.append(f)
+        return f
 
     def signer(self, purpose: str, max_age: timedelta | float | None = None) -> Signer:
         """Make what signs values for one purpose, with the keys of `SECRET_KEY`.

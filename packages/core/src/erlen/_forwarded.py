@@ -11,9 +11,16 @@ import typing as t
 
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from ._environ import make_environ
+
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
     from _typeshed.wsgi import WSGIEnvironment
+
+    from ._environ import Scope
+
+#: Where the values that the server gave are kept; nothing is trusted twice.
+_ORIGINAL = "werkzeug.proxy_fix.orig"
 
 _KINDS = ("for", "proto", "host", "port", "prefix")
 
@@ -34,7 +41,7 @@ def trust_proxies(environ: WSGIEnvironment, hops: t.Any) -> None:
     Raises:
         ValueError: `hops` is neither; the message names the setting.
     """
-    if "werkzeug.proxy_fix.orig" in environ:
+    if _ORIGINAL in environ:
         return
     counts = _counts(hops)
     scheme: str = environ["wsgi.url_scheme"]
@@ -46,6 +53,30 @@ def trust_proxies(environ: WSGIEnvironment, hops: t.Any) -> None:
         # One slash in front: "//host" or "host" would be read as a host in URLs.
         prefix = environ.get("SCRIPT_NAME", "").strip("/")
         environ["SCRIPT_NAME"] = prefix and f"/{prefix}"
+
+
+def trust_scope(scope: Scope, hops: t.Any) -> Scope:
+    """Return an ASGI scope with what the first trusted proxy says.
+
+    Args:
+        scope: Of the last proxy's connection; it is left as it is.
+        hops: As for `trust_proxies`.
+    """
+    environ = make_environ(scope, None)
+    trust_proxies(environ, hops)
+    host = environ.get("HTTP_HOST", "").encode("latin-1")
+    headers = [pair for pair in scope["headers"] if pair[0].lower() != b"host"]
+    root = environ["SCRIPT_NAME"].encode("latin-1").decode(errors="replace")
+    path = environ["PATH_INFO"].encode("latin-1").decode(errors="replace")
+    return scope | {
+        "headers": [(b"host", host), *headers] if "HTTP_HOST" in environ else headers,
+        "scheme": environ["wsgi.url_scheme"],
+        "client": (environ["REMOTE_ADDR"], 0) if "REMOTE_ADDR" in environ else None,
+        "server": (environ["SERVER_NAME"], environ["SERVER_PORT"]),
+        "root_path": root,
+        "path": root + path,
+        _ORIGINAL: environ[_ORIGINAL],
+    }
 
 
 def _counts(hops: t.Any) -> dict[str, int]:

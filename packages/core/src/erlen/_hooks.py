@@ -16,34 +16,65 @@ Callback = t.Callable[..., t.Any]
 Scope = str | None
 
 
+class Callbacks(t.NamedTuple):
+    """What a request of one endpoint runs as it was declared, each in its order."""
+
+    preprocessors: tuple[Callback, ...]
+    before: tuple[Callback, ...]
+    view: Callback | None
+    after: tuple[Callback, ...]
+    teardown: tuple[Callback, ...]
+
+    @classmethod
+    def collect(
+        cls, app: t.Any, endpoint: str | None, names: cabc.Sequence[str]
+    ) -> Callbacks:
+        """Flatten what an application declares for an endpoint.
+
+        Args:
+            app: The application.
+            endpoint: The endpoint; None is of a request that no rule matched.
+            names: Its blueprints, the innermost first.
+        """
+        inwards: tuple[Scope, ...] = (None, *reversed(names))
+        outwards: tuple[Scope, ...] = (*names, None)
+        return cls(
+            app.url_value_preprocessors.collect(inwards),
+            app.before_request_funcs.collect(inwards),
+            None if endpoint is None else app.view_functions.get(endpoint),
+            app.after_request_funcs.collect_reversed(outwards),
+            app.teardown_request_funcs.collect_reversed(outwards),
+        )
+
+
 class Plan:
-    """What a request of one endpoint runs, each tuple in its order."""
+    """What a request of one endpoint runs, ready to be called."""
 
     __slots__ = (
-        *("after", "before", "endpoint", "fresh", "preprocessors"),
-        *("quiet", "teardown", "view"),
+        *("after", "before", "declared", "endpoint", "fresh", "native"),
+        *("preprocessors", "quiet", "teardown", "view"),
     )
 
     def __init__(
         self,
         endpoint: str | None,
-        preprocessors: tuple[Callback, ...],
-        before: tuple[Callback, ...],
-        view: Callback | None,
-        after: tuple[Callback, ...],
-        teardown: tuple[Callback, ...],
+        declared: Callbacks,
+        ensure_sync: t.Callable[[Callback], Callback],
         quiet: bool,
     ) -> None:
         self.endpoint = endpoint
-        self.preprocessors = preprocessors
-        self.before = before
-        self.view = view
-        self.after = after
-        self.teardown = teardown
+        self.declared = declared
+        self.preprocessors = declared.preprocessors
+        self.before = tuple(map(ensure_sync, declared.before))
+        self.view = None if declared.view is None else ensure_sync(declared.view)
+        self.after = tuple(map(ensure_sync, declared.after))
+        self.teardown = tuple(map(ensure_sync, declared.teardown))
         #: Whether leaving the contexts calls nobody, signals aside.
         self.quiet = quiet
         #: False once a table has changed; a request that goes on looks anew.
         self.fresh = True
+        #: The same for an event loop, made there at first use.
+        self.native: t.Any = None
 
 
 class Plans(dict[str | None, Plan]):

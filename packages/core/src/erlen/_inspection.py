@@ -245,7 +245,7 @@ def routes_command(sort: str, all_methods: bool) -> None:
 def _columns(rules: list[Rule], hidden: set[str]) -> list[Column]:
     columns: list[Column] = [
         ("Endpoint", lambda rule: rule.endpoint),
-        ("Methods", lambda rule: ", ".join(sorted((rule.methods or set()) - hidden))),
+        ("Methods", lambda rule: ", ".join(_methods(rule, hidden))),
     ]
     if current_app.url_map.host_matching:
         columns.append(("Host", lambda rule: rule.host or ""))
@@ -253,6 +253,10 @@ def _columns(rules: list[Rule], hidden: set[str]) -> list[Column]:
         columns.append(("Subdomain", lambda rule: rule.subdomain or ""))
     columns += [_added_column(*it) for it in current_app._route_columns.items()]
     return [*columns, ("Rule", lambda rule: rule.rule)]
+
+
+def _methods(rule: Rule, hidden: set[str]) -> list[str]:
+    return ["WEBSOCKET"] if rule.websocket else sorted((rule.methods or set()) - hidden)
 
 
 def _added_column(title: str, function: t.Callable[..., t.Any]) -> Column:

@@ -102,6 +102,7 @@ class Responding(t.Protocol):
 class Door(t.Protocol):
     """What a door calls of the application, in the order of a request."""
 
+    _begun: bool
     _mounts: t.Any
 
     def request_context(self, environ: dict[str, t.Any]) -> t.Any: ...

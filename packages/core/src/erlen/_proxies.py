@@ -52,6 +52,14 @@ def _session() -> t.Any:
     return ctx.session
 
 
+def _websocket() -> t.Any:
+    ctx = _current.get()[1]
+    websocket = None if ctx is None else getattr(ctx.request, "_websocket", None)
+    if websocket is None:
+        raise _state.outside_websocket()
+    return websocket
+
+
 class _RequestProxy(LocalProxy[t.Any]):
     """`request`, with a short way to the attributes that views read most."""
 
@@ -83,3 +91,4 @@ current_app: t.Any = LocalProxy(_current_app)
 g: t.Any = LocalProxy(_g)
 request: t.Any = _RequestProxy(_request)
 session: t.Any = LocalProxy(_session)
+websocket: t.Any = LocalProxy(_websocket)

@@ -7,6 +7,7 @@ import sys
 import typing as t
 
 from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from . import _state
@@ -17,13 +18,17 @@ if t.TYPE_CHECKING:
     from .wrappers import Response
 
 
+#: What becomes the body of a response as it is.
+_BODIES = (str, bytes, bytearray, cabc.Iterator, cabc.AsyncIterator)
+
+
 def make_response(app: Responding, rv: ft.ResponseReturnValue) -> Response:
     """Convert the value that a view returned to a response.
 
     Args:
         app: The application.
         rv: Text, bytes, a dict or a list (sent as JSON), an iterator or
-            generator of text or bytes (streamed), a response, a WSGI
+            generator of text or bytes, asynchronous or not (streamed), a response, a WSGI
             callable, or a tuple `(body, status)`, `(body, headers)` or
             `(body, status, headers)`.
 
@@ -68,7 +73,7 @@ def _from_tuple(app: Responding, rv: tuple[t.Any, ...]) -> Response:
         )
     if body is None:
         raise _returned_none()
-    if isinstance(body, (str, bytes, bytearray, cabc.Iterator)):
+    if isinstance(body, _BODIES):
         response = app.response_class(body, status=status, headers=headers)
         return t.cast("Response", response)
     response = _from_value(app, body)
@@ -92,12 +97,15 @@ def _from_value(app: Responding, rv: t.Any) -> Response:
     response_class = app.response_class
     if isinstance(rv, response_class):
         return t.cast("Response", rv)
-    if isinstance(rv, (str, bytes, bytearray, cabc.Iterator)):
+    if isinstance(rv, _BODIES):
         return t.cast("Response", response_class(rv))
     if isinstance(rv, (dict, list)):
         return t.cast("Response", app.json.response(rv))
     if isinstance(rv, BaseResponse) or callable(rv):
         ctx = _state.request_context("make_response")
+        if isinstance(rv, HTTPException) and (rv.code or 0) >= 400:
+            # PERF: a page of one piece stays one; called, it becomes a stream.
+            rv = rv.get_response(ctx.request.environ)
         try:
             forced = response_class.force_type(rv, ctx.request.environ)
         except TypeError as exc:

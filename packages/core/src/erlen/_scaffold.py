@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import inspect
 import os
 import pathlib
 import sys
@@ -15,6 +16,7 @@ import typing as t
 from collections import defaultdict
 from datetime import timedelta
 
+from werkzeug.exceptions import BadRequest
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import default_exceptions
 from werkzeug.utils import cached_property
@@ -34,6 +36,7 @@ if t.TYPE_CHECKING:
     from .wrappers import Response
 
 F = t.TypeVar("F", bound=t.Callable[..., t.Any])
+W = t.TypeVar("W", bound=t.Callable[..., t.Coroutine[t.Any, t.Any, t.Any]])
 
 ErrorHandlers = dict[
     "str | None", dict["int | None", dict[type[Exception], t.Callable[..., t.Any]]]
@@ -73,6 +76,57 @@ def _endpoint_from_view_func(view_func: t.Callable[..., t.Any]) -> str:
             " Give one: endpoint='...'."
         )
     return t.cast("str", name)
+
+
+class WebSocketView:
+    """The view of a WebSocket's rule: it answers what comes as a plain request.
+
+    Args:
+        handler: What the door for WebSockets calls instead.
+
+    Raises:
+        TypeError: The handler is no `async def` function.
+    """
+
+    def __init__(self, handler: t.Callable[..., t.Any]) -> None:
+        if not inspect.iscoroutinefunction(handler):
+            raise TypeError(
+                f"The WebSocket handler {handler!r} is no 'async def' function. Declare it"
+                " as one; what decorates it below @websocket has to give one, too."
+            )
+        functools.update_wrapper(self, handler)
+        self.handler = handler
+
+    def __call__(self, **kwargs: t.Any) -> t.NoReturn:
+        """Refuse a WebSocket that came through another door."""
+        if not _state.app_context("a WebSocket's view").app.debug:
+            raise BadRequest
+        raise BadRequest(
+            "A WebSocket came as a plain request. Serve the application by its ASGI door,"
+            " 'uvicorn module:app.asgi', and with a server that speaks WebSocket (uvicorn"
+            " needs the package 'websockets' or 'wsproto' for it)."
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, WebSocketView) and other.handler == self.handler
+
+    def __hash__(self) -> int:
+        return hash(self.handler)
+
+
+def find_handler(view: t.Any) -> t.Callable[..., t.Coroutine[t.Any, t.Any, t.Any]]:
+    """Return what serves the WebSockets of an endpoint, by its view.
+
+    Raises:
+        RuntimeError: The view is no `async def` function, or there is none.
+    """
+    handler: t.Any = getattr(view, "handler", view)
+    if not inspect.iscoroutinefunction(handler):
+        raise RuntimeError(
+            f"The endpoint of this WebSocket has no 'async def' handler, but {handler!r}."
+            " Declare one by @app.websocket(...)."
+        )
+    return t.cast("t.Callable[..., t.Coroutine[t.Any, t.Any, t.Any]]", handler)
 
 
 class Scaffold:
@@ -282,6 +336,30 @@ class Scaffold:
         def decorator(f: F) -> F:
             endpoint = options.pop("endpoint", None)
             self.add_url_rule(rule, endpoint, f, **options)
+            return f
+
+        return decorator
+
+    @setupmethod
+    def websocket(self, rule: str, **options: t.Any) -> t.Callable[[W], W]:
+        """Route the WebSockets of a URL rule to the decorated handler.
+
+        They come through the ASGI door, `app.asgi`; over WSGI the answer is 400.
+
+        Args:
+            rule: Such as `"/rooms/<name>"`.
+            **options: `endpoint`, and what `add_url_rule` takes but `methods`.
+
+        Raises:
+            TypeError: When it decorates: the handler is no `async def` function.
+        """
+
+        def decorator(f: W) -> W:
+            endpoint = options.pop("endpoint", None)
+            view = WebSocketView(f)
+            self.add_url_rule(
+                rule, endpoint, view, False, websocket=True, methods=["GET"], **options
+            )
             return f
 
         return decorator

@@ -20,6 +20,7 @@ from werkzeug.routing import RoutingException
 from . import _responses
 from . import _state
 from ._application import App
+from ._hooks import Callbacks
 from ._hooks import Plan
 from ._lazy import lazy
 from .debughelpers import FormDataRoutingRedirect
@@ -33,12 +34,11 @@ from .wrappers import _blueprint_path
 
 if t.TYPE_CHECKING:
     import collections.abc as cabc
-    from types import TracebackType
 
+    from _typeshed import OptExcInfo
     from blinker import Signal
 
     from . import typing as ft
-    from ._hooks import CallbackTable
     from .wrappers import Request
     from .wrappers import Response
 
@@ -73,27 +73,16 @@ class Serving(App):
         names: list[str] = []
         if endpoint is not None and "." in endpoint:
             names = _blueprint_path(endpoint.rpartition(".")[0])
-        inwards: tuple[str | None, ...] = (None, *reversed(names))
-        outwards: tuple[str | None, ...] = (*names, None)
-
-        def ready(functions: cabc.Iterable[t.Any]) -> tuple[t.Any, ...]:
-            return tuple(map(self.ensure_sync, functions))
-
-        def table(name: str) -> CallbackTable:
-            return t.cast("CallbackTable", getattr(self, name))
-
-        view = None if endpoint is None else self.view_functions.get(endpoint)
-        teardown = ready(table("teardown_request_funcs").collect_reversed(outwards))
+        declared = Callbacks.collect(self, endpoint, names)
         ends = {"do_teardown_request", "do_teardown_appcontext"}
         plan = Plan(
             endpoint,
-            table("url_value_preprocessors").collect(inwards),
-            ready(table("before_request_funcs").collect(inwards)),
-            None if view is None else self.ensure_sync(view),
-            ready(table("after_request_funcs").collect_reversed(outwards)),
-            teardown,
+            declared,
+            self.ensure_sync,
             quiet=not (
-                teardown or self.teardown_appcontext_funcs or self._overridden & ends
+                declared.teardown
+                or self.teardown_appcontext_funcs
+                or self._overridden & ends
             ),
         )
         if changes == self._plans.changes:
@@ -116,6 +105,7 @@ class Serving(App):
         """Run the current request through hooks, view and error handlers."""
         if not self._got_first_request:
             self._got_first_request = True
+            _ = self.session_interface  # which is kept from now on
         try:
             if request_started.receivers:
                 request_started.send(self, _async_wrapper=self.ensure_sync)
@@ -272,15 +262,7 @@ class Serving(App):
         While debugging or testing it goes on to the server or the test
         instead (the config `PROPAGATE_EXCEPTIONS` decides otherwise).
         """
-        exc_info = sys.exc_info()
-        if got_request_exception.receivers:
-            got_request_exception.send(
-                self, _async_wrapper=self.ensure_sync, exception=e
-            )
-        propagate = self.config["PROPAGATE_EXCEPTIONS"]
-        if propagate or (propagate is None and (self.testing or self.debug)):
-            raise e
-        self.log_exception(exc_info)
+        self._report(e)
         server_error = InternalServerError(original_exception=e)
         request = _state.request_context("handle_exception").request
         handler = self._find_error_handler(server_error, request.blueprints)
@@ -289,10 +271,21 @@ class Serving(App):
             rv = self.ensure_sync(handler)(server_error)
         return self.finalize_request(rv, from_error_handler=True)
 
+    def _report(self, e: Exception) -> None:
+        """Tell of an exception that nobody handled: raise it again, or log it."""
+        exc_info: t.Any = type(e), e, e.__traceback__
+        if got_request_exception.receivers:
+            got_request_exception.send(
+                self, _async_wrapper=self.ensure_sync, exception=e
+            )
+        propagate = self.config["PROPAGATE_EXCEPTIONS"]
+        if propagate or (propagate is None and (self.testing or self.debug)):
+            raise e
+        self.log_exception(exc_info)
+
     def log_exception(
         self,
-        exc_info: tuple[type[BaseException], BaseException, TracebackType]
-        | tuple[None, None, None],
+        exc_info: OptExcInfo,
     ) -> None:
         """Log an exception that became a 500; to be overridden."""
         request = _state.request_context("log_exception").request
@@ -328,17 +321,24 @@ class Serving(App):
                 request_finished.send(
                     self, _async_wrapper=self.ensure_sync, response=response
                 )
-        except Exception as exc:
-            if from_error_handler:
-                self.logger.exception(
-                    "Request finalizing failed with an error while handling an error"
-                )
-            elif isinstance(exc, SESSION_ERRORS):
-                response.close()  # nobody sends it
-                response = self.finalize_request(self.handle_user_exception(exc), True)
-            else:
-                raise
+        except Exception as exc:  # noqa: BLE001  # raised again there
+            response = self._finalize_failed(exc, response, from_error_handler)
         return response
+
+    def _finalize_failed(
+        self, exc: Exception, response: Response, from_error_handler: bool
+    ) -> Response:
+        """Answer what after-request functions or the session raised, or raise it."""
+        if from_error_handler:
+            self.logger.error(
+                "Request finalizing failed with an error while handling an error",
+                exc_info=exc,
+            )
+            return response
+        response.close()  # nobody sends it
+        if isinstance(exc, SESSION_ERRORS):
+            return self.finalize_request(self.handle_user_exception(exc), True)
+        raise exc
 
     def process_response(self, response: Response) -> Response:
         """Run the after-request functions, then save the session."""
@@ -348,19 +348,23 @@ class Serving(App):
         plan = ctx._plan if ctx._plan.fresh else self._plan(ctx)
         for after in plan.after:
             response = after(response)
+        # PERF: nobody asked for the session; a sent cookie may need its date.
+        if ctx._session is not None or "HTTP_COOKIE" in ctx.request.environ:
+            self._save_session(ctx, response)
+        if ctx._later is not None:
+            ctx._do_later(response)
+        return response
+
+    def _save_session(self, ctx: t.Any, response: Response) -> None:
+        """Save the session if there is one, or one to be refreshed."""
         interface = self.session_interface
         session = ctx._session
         if session is None:
-            # PERF: nobody asked for the session; a sent cookie may need its date.
-            if "HTTP_COOKIE" not in ctx.request.environ or not interface.needs_refresh(
-                self,
-                ctx.request,
-            ):
-                return response
+            if not interface.needs_refresh(self, ctx.request):
+                return
             session = ctx._open_session()
         if not interface.is_null_session(session):
             interface.save_session(self, session, response)
-        return response
 
     # The end
 

@@ -7,6 +7,7 @@ that entering a request is one `set` and leaving it one `reset`. `_cv_app` and
 
 from __future__ import annotations
 
+import threading
 import typing as t
 from contextvars import ContextVar
 
@@ -23,6 +24,12 @@ T = t.TypeVar("T")
 Frame = tuple[t.Any, t.Any]
 
 current: ContextVar[Frame] = ContextVar("erlen.current", default=(None, None))
+
+#: Of a thread that runs synchronous code under ASGI: `workers`, whose one it is.
+thread = threading.local()
+
+#: The worker that waits for the coroutine that runs here, under ASGI.
+lent: ContextVar[t.Any] = ContextVar("erlen.lent", default=None)
 
 _APP_CURE = """\
 Push one first: "with app.app_context():" in a script, a thread or a test;
@@ -48,6 +55,25 @@ def outside_request(name: str) -> RuntimeError:
         f"Working outside of request context: {name!r} was used while no"
         f" request is active.\n\n{_REQUEST_CURE}"
     )
+
+
+def outside_websocket() -> RuntimeError:
+    """Build the error for touching `websocket` while none is current."""
+    return RuntimeError(
+        "Working outside of a WebSocket: 'websocket' was used while none is open. Use it"
+        " in an 'async def' handler that is declared by @app.websocket(), in what runs"
+        " before it, or in a task that it starts and awaits."
+    )
+
+
+def serving_workers() -> t.Any:
+    """Return the workers of the ASGI server for which this code runs, or None."""
+    workers = getattr(thread, "workers", None)
+    if workers is None:
+        ctx = current.get()[1]
+        if ctx is not None:
+            workers = ctx.request._workers
+    return workers
 
 
 def app_context(name: str) -> AppContextLike:

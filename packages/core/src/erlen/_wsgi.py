@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing as t
 
 from . import _state
+from ._lifespan import begin_here
 from ._mounts import find_mounted
 
 if t.TYPE_CHECKING:
@@ -30,6 +31,8 @@ def wsgi_app(
         The body, in pieces. The request's context is closed by then, unless
         the body keeps it (`stream_with_context`).
     """
+    if not self._begun:
+        begin_here(self)
     if self._mounts and (found := find_mounted(self, environ)):
         mounted, inner = found
         return mounted(inner, start_response)

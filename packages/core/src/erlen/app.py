@@ -30,6 +30,8 @@ if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
     from werkzeug.routing import MapAdapter
 
+    from ._asgi import AsgiDoor
+    from .testing import AsyncErlenClient
     from .testing import ErlenClient
     from .testing import ErlenCliRunner
     from .wrappers import Request
@@ -41,6 +43,7 @@ STEPS = frozenset(
     (
         *(
             "wsgi_app",
+            "request_context",
             "full_dispatch_request",
             "preprocess_request",
             "dispatch_request",
@@ -99,7 +102,22 @@ class Erlen(Serving):
         """Serve one request, as a WSGI application, through `wsgi_app`."""
         return self.wsgi_app(environ, start_response)
 
+    # What users of an ASGI server read, which calls with one argument or three.
+    __call__.__qualname__ = (
+        "This is the WSGI door of the application: give an ASGI server"
+        " `module:app.asgi`, not `module:app`. Erlen.__call__"
+    )
+
     wsgi_app = _wsgi.wsgi_app
+
+    # The ASGI door
+
+    @lazy
+    def asgi(self) -> AsgiDoor:
+        """The same application as an ASGI 3 application, for servers that speak that."""
+        from ._asgi import AsgiDoor
+
+        return AsgiDoor(self)
 
     @lazy
     def _overridden(self) -> frozenset[str]:
@@ -138,6 +156,29 @@ class Erlen(Serving):
             return self.request_context(builder.get_environ())
         finally:
             builder.close()
+
+    # After the response
+
+    def after_response(
+        self, f: t.Callable[..., t.Any], /, *args: t.Any, **kwargs: t.Any
+    ) -> None:
+        """Call a function when the current request's response has been sent.
+
+        For small work that nobody needs to wait for, such as a line of
+        statistics. What it raises is logged. It is lost when the process is
+        killed: what must not be lost belongs in a queue.
+
+        Args:
+            f: Called in an application context; the request is over by then.
+                It may be `async def`.
+            *args: Its arguments.
+            **kwargs: Its keyword arguments.
+
+        Raises:
+            RuntimeError: No request is active.
+        """
+        ctx: t.Any = _state.request_context("after_response")
+        ctx._later = [*(ctx._later or ()), (f, args, kwargs)]
 
     # URLs
 
@@ -343,13 +384,28 @@ class Erlen(Serving):
 
         Args:
             use_cookies: Keep cookies between requests.
-            **kwargs: For the client's class, such as `validate=True`.
+            **kwargs: For the client's class, such as `validate=True`, or
+                `door="asgi"` for requests through `app.asgi`.
         """
         from .testing import ErlenClient
 
         cls: t.Any = self.test_client_class or ErlenClient
         client = cls(self, self.response_class, use_cookies=use_cookies, **kwargs)
         return t.cast("ErlenClient", client)
+
+    def async_test_client(
+        self, use_cookies: bool = True, **kwargs: t.Any
+    ) -> AsyncErlenClient:
+        """Make a client for async functions, which calls `app.asgi`.
+
+        Args:
+            use_cookies: Keep cookies between requests.
+            **kwargs: As for `test_client`.
+        """
+        from .testing import AsyncErlenClient
+
+        kwargs["door"] = "asgi"
+        return AsyncErlenClient(self.test_client(use_cookies, **kwargs))
 
     def test_cli_runner(self, **kwargs: t.Any) -> ErlenCliRunner:
         """Make a runner for this application's commands."""

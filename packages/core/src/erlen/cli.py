@@ -30,13 +30,16 @@ from ._commands import locate_app as locate_app
 from ._commands import pass_script_info as pass_script_info
 from ._commands import prepare_import as prepare_import
 from ._commands import with_appcontext as with_appcontext
+from ._devserver import SettingError
 from ._devserver import load_dotenv as load_dotenv
 from ._devserver import serve
+from ._devserver import serve_asgi
 from ._devserver import show_server_banner as show_server_banner
 from ._inspection import check_command as check_command
 from ._inspection import config_command as config_command
 from ._inspection import routes_command as routes_command
 from ._inspection import secret_command as secret_command
+from ._serve import serve_command as serve_command
 from .globals import current_app
 from .helpers import get_debug_flag
 
@@ -155,15 +158,15 @@ _APP = "erlen.cli.app"
 _LOADED = "erlen.cli.loaded"
 
 # COMPAT: Flask has no commands of these names, so an application's own ones win.
-_YIELDING = (check_command, config_command, secret_command)
+_YIELDING = (check_command, config_command, secret_command, serve_command)
 
 
 class ErlenGroup(AppGroup):
     """A group that knows the application: its commands and those of plugins.
 
     Args:
-        add_default_commands: Whether `check`, `config`, `routes`, `run`, `secret` and
-            `shell` are there.
+        add_default_commands: Whether `check`, `config`, `routes`, `run`, `secret`,
+            `serve` and `shell` are there.
         create_app: Called without arguments for the application, instead of an
             import.
         add_version_option: Whether `--version` is there.
@@ -244,7 +247,7 @@ class ErlenGroup(AppGroup):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command: of a plugin, of this group, then of the application.
 
-        An application's own `check`, `config` and `secret` win over Erlen's.
+        An application's own `check`, `config`, `secret` and `serve` win over Erlen's.
 
         Raises:
             UserCodeError: The application might have it, and cannot be loaded.
@@ -455,6 +458,17 @@ def _failing_app(error: BaseException) -> WSGIApplication:
     return app
 
 
+async def _failing_door(scope: t.Any, receive: t.Any, send: t.Any) -> None:
+    """Stand in for an ASGI application that could not be loaded."""
+    if scope["type"] == "http":
+        text = b"The application could not be loaded. The terminal shows why.\n"
+        headers = [(b"content-type", b"text/plain; charset=utf-8")]
+        await send({"type": "http.response.start", "status": 500, "headers": headers})
+        await send({"type": "http.response.body", "body": text})
+    elif scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1011})
+
+
 @click.command(
     "run",
     short_help="Run a development server.",
@@ -504,6 +518,11 @@ Examples:
     help="Enable or disable multithreading.",
 )
 @click.option(
+    "--asgi/--wsgi",
+    default=False,
+    help="Serve over ASGI, with uvicorn. The debugger is for WSGI only.",
+)
+@click.option(
     "--extra-files",
     type=SeparatedPathType(),
     help="Extra files that trigger a reload on change. Multiple paths are separated by"
@@ -525,16 +544,20 @@ def run_command(
     reload: bool | None,
     debugger: bool | None,
     with_threads: bool,
+    asgi: bool,
     extra_files: list[str] | None,
     exclude_patterns: list[str] | None,
 ) -> None:
     """Run a local development server.
 
     This server is for development purposes only. It does not provide the stability,
-    security, or performance of production WSGI servers.
+    security, or performance of production servers: 'erlen serve' does.
 
     The reloader and debugger are enabled by default with the '--debug' option.
     """
+    if asgi and (debugger or not with_threads):
+        option = "--debugger" if debugger else "--without-threads"
+        raise SettingError(f"{option} is for WSGI only: leave it or --asgi out.")
     try:
         app = info.load_app()
     except NoAppException as exc:
@@ -544,19 +567,20 @@ def run_command(
         exc.show()
         app = _failing_app(exc.__cause__ or exc)
     debug = get_debug_flag()
-    serve(
-        app,
-        host,
-        port,
-        debug=debug,
-        name=info.app_import_path,
-        use_reloader=debug if reload is None else reload,
-        use_debugger=debug if debugger is None else debugger,
-        threaded=with_threads,
-        ssl_context=(cert, key) if key else cert,
-        extra_files=extra_files,
-        exclude_patterns=exclude_patterns,
-    )
+    options: dict[str, t.Any] = {
+        "debug": debug,
+        "name": info.app_import_path,
+        "use_reloader": debug if reload is None else reload,
+        "ssl_context": (cert, key) if key else cert,
+        "extra_files": extra_files,
+        "exclude_patterns": exclude_patterns,
+    }
+    if asgi:
+        serve_asgi(getattr(app, "asgi", _failing_door), host, port, **options)
+    else:
+        debugger = debug if debugger is None else debugger
+        options |= {"use_debugger": debugger, "threaded": with_threads}
+        serve(app, host, port, **options)
 
 
 run_command.params.insert(0, _debug_option())

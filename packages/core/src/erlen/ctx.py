@@ -16,13 +16,13 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import NotFound
 
 from . import _state
+from ._derived import decode_wsgi
 from ._lazy import lazy
 from .sessions import SessionUnavailable
 from .signals import appcontext_popped
 from .signals import appcontext_pushed
 from .signals import appcontext_tearing_down
 from .signals import request_tearing_down
-from .wrappers import _decode_wsgi
 
 if t.TYPE_CHECKING:
     import collections.abc as cabc
@@ -35,6 +35,7 @@ if t.TYPE_CHECKING:
     from ._hooks import Plan
     from .sessions import SessionMixin
     from .wrappers import Request
+    from .wrappers import Response
 
 F = t.TypeVar("F", bound=t.Callable[..., t.Any])
 
@@ -185,6 +186,12 @@ class RequestContext(_Context):
     #: The application context that a hold keeps.
     _kept: AppContext | None = None
 
+    #: What is to be called when the response has been sent.
+    _later: list[tuple[t.Any, tuple[t.Any, ...], dict[str, t.Any]]] | None = None
+
+    #: Why the session could not be opened ahead of an async view.
+    _session_error: SessionUnavailable | None = None
+
     #: Why the request's host is refused.
     _host_error: HTTPException | None = None
 
@@ -262,6 +269,8 @@ class RequestContext(_Context):
     def _open_session(self) -> t.Any:
         interface = self.app.session_interface
         try:
+            if self._session_error is not None:
+                raise self._session_error
             session = interface.open_session(self.app, self.request)
         except SessionUnavailable:  # and an error page does not ask again
             self._session = interface.make_null_session(self.app)
@@ -270,6 +279,34 @@ class RequestContext(_Context):
             session = interface.make_null_session(self.app)
         self._session = session
         return session
+
+    def _do_later(self, response: Response) -> None:
+        """Let the end of a response call what `app.after_response` was given."""
+        app = self.app
+
+        def work() -> None:
+            works, self._later = self._later or (), None
+            for function, args, kwargs in works:
+                with app.app_context():
+                    try:
+                        app.ensure_sync(function)(*args, **kwargs)
+                    except Exception:
+                        app.logger.exception("It failed after a response: %r", function)
+
+        if self.request._workers is not None:  # the ASGI door waits for it
+            response.call_on_close(work)
+            return
+        from . import _later
+
+        _later.expect(work)
+        response.call_on_close(lambda: _later.run(work))
+
+    def _open_session_ahead(self) -> None:
+        """Open the session now, and raise why that fails when it is read."""
+        try:
+            self._open_session()
+        except SessionUnavailable as exc:
+            self._session, self._session_error = None, exc
 
     def copy(self) -> RequestContext:
         """Make a context of the same request, for another thread or greenlet.
@@ -325,7 +362,7 @@ class RequestContext(_Context):
             return
         path = environ.get("PATH_INFO", "/")
         if not path.isascii():
-            path = _decode_wsgi(path)
+            path = decode_wsgi(path)
         # COMPAT: not `request.method`, which a subclass may derive from elsewhere.
         method = environ["REQUEST_METHOD"]
         found = app._matcher.match(bound.domain, path, method)
@@ -334,7 +371,7 @@ class RequestContext(_Context):
             endpoint = found[0].endpoint
             self._plan = app._plans.get(endpoint) or app._make_plan(endpoint)
         elif bound.serves(environ, app.config["SERVER_NAME"]):
-            query = _decode_wsgi(environ.get("QUERY_STRING") or "")
+            query = decode_wsgi(environ.get("QUERY_STRING") or "")
             self._ask(bound.adapter, path, query)
         else:
             self.match_request()
@@ -406,7 +443,8 @@ class RequestContext(_Context):
             own._pushes = self._app_ctx = None
             _current.set((None, previous))
             request = self.request
-            request.environ.pop("werkzeug.request", None)  # it is in its own environ
+            if request._scope is None:  # it is in its own environ
+                request.environ.pop("werkzeug.request", None)
             if request._needs_close:
                 self._close_request()
         else:
@@ -434,7 +472,8 @@ class RequestContext(_Context):
         """Close files, and leave nothing that only the collector could free."""
         request = self.request
         request.close()
-        request.environ.pop("werkzeug.request", None)
+        if request._scope is None:
+            request.environ.pop("werkzeug.request", None)
         exc = request.routing_exception
         if exc is not None:
             # The frames of each traceback have us.

@@ -17,9 +17,18 @@ if t.TYPE_CHECKING:
     from .ctx import RequestContext
     from .ctx import _AppCtxGlobals
     from .sessions import SessionMixin
+    from .websockets import WebSocket
     from .wrappers import Request
 
-__all__ = ["app_ctx", "current_app", "g", "request", "request_ctx", "session"]
+__all__ = [
+    "app_ctx",
+    "current_app",
+    "g",
+    "request",
+    "request_ctx",
+    "session",
+    "websocket",
+]
 
 app_ctx: AppContext = _proxies.app_ctx
 current_app: Erlen = _proxies.current_app
@@ -27,3 +36,4 @@ g: _AppCtxGlobals = _proxies.g
 request: Request = _proxies.request
 request_ctx: RequestContext = _proxies.request_ctx
 session: SessionMixin = _proxies.session
+websocket: WebSocket = _proxies.websocket

@@ -15,6 +15,7 @@ import sys
 import typing as t
 from contextlib import ExitStack
 from contextvars import copy_context
+from functools import partial
 from itertools import chain
 from urllib.parse import urljoin
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ from werkzeug.security import safe_join
 from werkzeug.urls import iri_to_uri
 
 from . import _state
+from ._async_streams import AsyncContextStream
 from .signals import message_flashed
 from .signals import stream_started
 
@@ -492,6 +494,14 @@ def stream_with_context(
 ) -> t.Iterator[T]: ...
 @t.overload
 def stream_with_context(
+    generator_or_function: t.AsyncIterable[T],
+) -> t.AsyncIterator[T]: ...
+@t.overload
+def stream_with_context(
+    generator_or_function: t.Callable[P, t.AsyncIterable[T]],
+) -> t.Callable[P, t.AsyncIterator[T]]: ...
+@t.overload
+def stream_with_context(
     generator_or_function: t.Callable[P, t.Iterable[T]],
 ) -> t.Callable[P, t.Iterator[T]]: ...
 def stream_with_context(generator_or_function: t.Any) -> t.Any:
@@ -502,43 +512,52 @@ def stream_with_context(generator_or_function: t.Any) -> t.Any:
 
     Args:
         generator_or_function: An iterator, or a generator function to
-            decorate, whose calls then give such streams.
+            decorate, whose calls then give such streams. Either may be
+            asynchronous.
 
     Raises:
         RuntimeError: No request is active; of a decorated function when it is
             called.
         TypeError: It can be neither iterated nor called.
     """
-    if hasattr(generator_or_function, "__iter__") or not callable(
-        generator_or_function
-    ):
-        return _stream(generator_or_function)
-
-    generate = t.cast("t.Callable[..., t.Iterable[t.Any]]", generator_or_function)
+    generate: t.Any = generator_or_function
+    iterable = hasattr(generate, "__iter__") or hasattr(generate, "__aiter__")
+    if iterable or not callable(generate):
+        return _stream(generate)
 
     @functools.wraps(generate)
-    def stream(*args: t.Any, **kwargs: t.Any) -> t.Iterator[t.Any]:
+    def stream(*args: t.Any, **kwargs: t.Any) -> t.Any:
         return _stream(generate(*args, **kwargs))
 
     return stream
 
 
-def _stream(source: t.Iterable[T]) -> t.Iterator[T]:
+def _stream(source: t.Any) -> t.Any:
     ctx = _state.request_context("stream_with_context")
+    listens = bool(stream_started.receivers)
+    if hasattr(source, "__aiter__"):
+        awaited: AsyncContextStream[t.Any]
+        awaited = AsyncContextStream(ctx, source, aiter(source))
+        if listens:
+            awaited.before = partial(_send_started, ctx)
+        return awaited
     try:
         items = iter(source)
     except TypeError:
         raise TypeError(
             "stream_with_context() takes an iterator or a generator function, and"
-            f" got {type(source).__name__!r}. Write the generator with def, not"
-            " with async def."
+            f" got {type(source).__name__!r}."
         ) from None
     stream = _ContextStream(ctx, source, items)
-    if stream_started.receivers:
+    if listens:
         stream._items = chain(_announce(ctx), items)
     return stream
 
 
-def _announce(ctx: RequestContextLike) -> t.Iterator[t.Any]:
+def _send_started(ctx: RequestContextLike) -> None:
     stream_started.send(ctx.app, _async_wrapper=ctx.app.ensure_sync)
+
+
+def _announce(ctx: RequestContextLike) -> t.Iterator[t.Any]:
+    _send_started(ctx)
     yield from ()  # and no items: as their owner it would close them out of context

@@ -255,6 +255,7 @@ class StoredSessionInterface(SessionInterface):
     """What `open_session` makes."""
 
     opens_lazily: t.ClassVar[bool] = True
+    waits: t.ClassVar[bool] = True
 
     def __init__(self, store: SessionStore) -> None:
         self.store = store
@@ -391,6 +392,7 @@ class StoredSessionInterface(SessionInterface):
                 done = False
         if done:
             session._identifier, session._entry = new, written
+            session._rotated = session._revoked = False
         return done
 
     def _end(self, app: AnyApp, session: StoredSession) -> bool:

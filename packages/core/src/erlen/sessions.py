@@ -187,11 +187,16 @@ class SessionInterface:
     it never is; see `needs_refresh`. A subclass that overrides a method which this
     concerns is opened with each request, unless it sets this itself."""
 
+    waits: t.ClassVar[bool] = True
+    """Whether opening and saving may wait for something, such as a server. Under
+    ASGI both are then done in a worker thread, never on the event loop."""
+
     def __init_subclass__(cls, **kwargs: t.Any) -> None:
         super().__init_subclass__(**kwargs)
         concerned = (_CONCERN_LAZINESS & vars(base).keys() for base in cls.__mro__)
         if "opens_lazily" not in next(filter(None, concerned)):
             cls.opens_lazily = False
+            cls.waits = vars(cls).get("waits", True)  # nobody knows what it asks
 
     def make_null_session(self, app: AnyApp) -> NullSession:
         """Make the session for when `open_session` returned None.
@@ -374,6 +379,7 @@ class SecureCookieSessionInterface(SessionInterface):
     """What `open_session` makes."""
 
     opens_lazily: t.ClassVar[bool] = True
+    waits: t.ClassVar[bool] = False
 
     @cached_property
     def _serializers(self) -> dict[t.Any, URLSafeTimedSerializer]:

@@ -21,7 +21,13 @@ from werkzeug.test import Client
 from werkzeug.wrappers import Request
 from werkzeug.wsgi import get_current_url
 
+from ._asgi_client import AsgiServer
+from ._asgi_client import AsyncCalls
+from ._asgi_client import Lifespan
 from ._commands import ScriptInfo
+from ._websocket_client import AsyncClientWebSocket
+from ._websocket_client import ClientWebSocket
+from ._websocket_client import WebSocketRejected as WebSocketRejected
 
 if t.TYPE_CHECKING:
     import collections.abc as cabc
@@ -117,21 +123,33 @@ class ErlenClient(Client):
 
     Args:
         args: Passed to `werkzeug.test.Client`: application, response class, ...
-        validate: Check every call, both sides of it, with `wsgiref.validate`.
+        validate: Check every call: over WSGI both sides of it, with
+            `wsgiref.validate`; over ASGI the messages that the application sends.
+        door: "wsgi", or "asgi" for `app.asgi`, on an event loop of the client's own.
         kwargs: Passed to `werkzeug.test.Client`.
+
+    Raises:
+        ValueError: There is no such door.
     """
 
     application: t.Any
     preserve_context = False
 
-    def __init__(self, *args: t.Any, validate: bool = False, **kwargs: t.Any) -> None:
+    def __init__(
+        self,
+        *args: t.Any,
+        validate: bool = False,
+        door: str = "wsgi",
+        **kwargs: t.Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._kept: list[contextlib.AbstractContextManager[t.Any]] = []
         self._contexts = contextlib.ExitStack()
-        self._checked: Client | None = None
-        if validate:
-            self._checked = Client(_checked(self.application))
-            self._checked._cookies = self._cookies  # one jar for both
+        self._server: Client | None = None
+        server = _serve(self.application, door, validate)
+        if server is not None:
+            self._server = Client(server)
+            self._server._cookies = self._cookies  # one jar for both
         self.environ_base: dict[str, t.Any] = {
             "REMOTE_ADDR": "127.0.0.1",
             "HTTP_USER_AGENT": f"Werkzeug/{_version('werkzeug')}",
@@ -218,6 +236,25 @@ class ErlenClient(Client):
             self._contexts.enter_context(self._kept.pop(0))
         return response
 
+    def websocket(
+        self, *args: t.Any, subprotocols: cabc.Iterable[str] = (), **kwargs: t.Any
+    ) -> ClientWebSocket:
+        """Open a WebSocket, through the ASGI door whatever the client's is.
+
+        Args:
+            args: As for `open`.
+            subprotocols: To choose from, the best one first.
+            kwargs: As for `open`, such as `headers`.
+
+        Returns:
+            It is opened by `with`.
+
+        Raises:
+            WebSocketRejected: By `with`: the application did not accept it.
+        """
+        environ = self._make_request(args, kwargs).environ
+        return ClientWebSocket(self, environ, subprotocols)
+
     def _make_request(
         self, args: tuple[t.Any, ...], kwargs: dict[str, t.Any]
     ) -> Request:
@@ -246,7 +283,7 @@ class ErlenClient(Client):
     def run_wsgi_app(
         self, environ: WSGIEnvironment, buffered: bool = False
     ) -> tuple[cabc.Iterable[bytes], str, Headers]:
-        """Call the application, through the validator if that was asked for.
+        """Call the application, through the validator or the door that was asked for.
 
         Args:
             environ: The WSGI environ of the request.
@@ -255,9 +292,9 @@ class ErlenClient(Client):
         Returns:
             Body, status line and headers.
         """
-        if self._checked is None:
+        if self._server is None:
             return super().run_wsgi_app(environ, buffered)
-        return self._checked.run_wsgi_app(environ, buffered)
+        return self._server.run_wsgi_app(environ, buffered)
 
     def __enter__(self) -> t.Self:
         if self.preserve_context:
@@ -271,6 +308,15 @@ class ErlenClient(Client):
     def __exit__(self, *exc_info: object) -> None:
         self.preserve_context = False
         self._contexts.close()
+
+
+def _serve(app: t.Any, door: str, validate: bool) -> WSGIApplication | None:
+    """Return what a client calls instead of the application itself, if anything."""
+    if door == "asgi":
+        return AsgiServer(app, validate)
+    if door != "wsgi":
+        raise ValueError(f'\'door\' is "wsgi" or "asgi", not {door!r}.')
+    return _checked(app) if validate else None
 
 
 def _checked(app: WSGIApplication) -> WSGIApplication:
@@ -315,6 +361,142 @@ class _Body(IteratorWrapper):
     def __del__(self) -> None:
         if not self.closed:
             self.close()
+
+
+class AsyncErlenClient:
+    """Send requests from async functions, through the ASGI door.
+
+    The application runs on the event loop of the caller. As an asynchronous context
+    manager it runs the start-up functions before the block, and the shutdown
+    functions after it, as a server does. No contexts are kept.
+
+    Args:
+        client: It has the cookies, and makes requests and responses.
+    """
+
+    def __init__(self, client: ErlenClient) -> None:
+        self.application: t.Any = client.application
+        self._client = client
+        self._calls = AsyncCalls()
+        self._lifespan: Lifespan | None = None
+        self.get_cookie = client.get_cookie
+        self.set_cookie = client.set_cookie
+        self.delete_cookie = client.delete_cookie
+        #: As `ErlenClient.session_transaction`, with a plain `with`.
+        self.session_transaction = client.session_transaction
+
+    async def open(self, *args: t.Any, **kwargs: t.Any) -> TestResponse:
+        """Send a request and wait for the whole answer.
+
+        Where the task is cancelled, so is the application's.
+
+        Args:
+            args: As for `ErlenClient.open`.
+            kwargs: As for `ErlenClient.open`, such as `follow_redirects`.
+
+        Returns:
+            The response, with the `request` that led to it.
+        """
+        return await self._calls.do(
+            self._client.open, *args, **kwargs | {"buffered": True}
+        )
+
+    async def get(self, *args: t.Any, **kwargs: t.Any) -> TestResponse:
+        """Send a GET request, as `open` does."""
+        return await self.open(*args, **kwargs, method="GET")
+
+    async def post(self, *args: t.Any, **kwargs: t.Any) -> TestResponse:
+        """Send a POST request, as `open` does."""
+        return await self.open(*args, **kwargs, method="POST")
+
+    async def put(self, *args: t.Any, **kwargs: t.Any) -> TestResponse:
+        """Send a PUT request, as `open` does."""
+        return await self.open(*args, **kwargs, method="PUT")
+
+    async def patch(self, *args: t.Any, **kwargs: t.Any) -> TestResponse:
+        """Send a PATCH request, as `open` does."""
+        return await self.open(*args, **kwargs, method="PATCH")
+
+    async def delete(self, *args: t.Any, **kwargs: t.Any) -> TestResponse:
+        """Send a DELETE request, as `open` does."""
+        return await self.open(*args, **kwargs, method="DELETE")
+
+    async def head(self, *args: t.Any, **kwargs: t.Any) -> TestResponse:
+        """Send a HEAD request, as `open` does."""
+        return await self.open(*args, **kwargs, method="HEAD")
+
+    async def options(self, *args: t.Any, **kwargs: t.Any) -> TestResponse:
+        """Send an OPTIONS request, as `open` does."""
+        return await self.open(*args, **kwargs, method="OPTIONS")
+
+    def websocket(
+        self, *args: t.Any, subprotocols: cabc.Iterable[str] = (), **kwargs: t.Any
+    ) -> AsyncClientWebSocket:
+        """Open a WebSocket, as `ErlenClient.websocket` does, by `async with`."""
+        environ = self._client._make_request(args, kwargs).environ
+        return AsyncClientWebSocket(self._client, environ, subprotocols)
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, *args: t.Any, **kwargs: t.Any
+    ) -> cabc.AsyncGenerator[StreamedResponse]:
+        """Send a request, and read the answer while it is made.
+
+        The end of the block leaves, whether all has been read or not.
+
+        Args:
+            args: As for `ErlenClient.open`.
+            kwargs: As for `ErlenClient.open`.
+
+        Yields:
+            The answer, an asynchronous iterator of its pieces.
+        """
+        response = await self._calls.do(self._client.open, *args, **kwargs)
+        try:
+            yield StreamedResponse(response, self._calls)
+        finally:
+            await self._calls.do(response.close)
+
+    async def __aenter__(self) -> t.Self:
+        if self._lifespan is not None:
+            raise RuntimeError(
+                "This client is in an 'async with' block already. Make a second one"
+                " with app.async_test_client()."
+            )
+        lifespan = Lifespan(self.application.asgi)
+        await lifespan.begin()
+        self._lifespan = lifespan
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        lifespan, self._lifespan = self._lifespan, None
+        if lifespan is not None:
+            await lifespan.end()
+
+
+class StreamedResponse:
+    """The beginning of an answer, and its body as it is made.
+
+    Args:
+        response: The response, of which nothing has been read.
+        calls: Where it is read.
+    """
+
+    def __init__(self, response: TestResponse, calls: AsyncCalls) -> None:
+        self.status_code = response.status_code
+        self.headers = response.headers
+        self.mimetype = response.mimetype
+        self._pieces = iter(response.response)
+        self._calls = calls
+
+    def __aiter__(self) -> t.Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece: t.Any = await self._calls.do(next, self._pieces, None)
+        if piece is None:
+            raise StopAsyncIteration
+        return t.cast("bytes", piece)
 
 
 class ErlenCliRunner(CliRunner):

@@ -7,6 +7,7 @@ is asked for every call, so that methods may be `async def`.
 from __future__ import annotations
 
 import typing as t
+from inspect import iscoroutinefunction
 
 from . import _state
 
@@ -15,9 +16,30 @@ if t.TYPE_CHECKING:
 
     from . import typing as ft
 
+F = t.TypeVar("F", bound="cabc.Callable[..., t.Any]")
+
 http_method_funcs: frozenset[str] = frozenset(
     {"get", "post", "head", "options", "delete", "put", "trace", "patch"}
 )
+
+
+def never_blocks(f: F) -> F:
+    """Say that a plain function never waits: ASGI calls it on the event loop.
+
+    It saves the way to a worker thread and back. Reading a file, asking a
+    database or computing for more than a moment would stop every other request.
+    """
+    t.cast("t.Any", f)._never_blocks = True
+    return f
+
+
+def reads_stream(f: F) -> F:
+    """Say that an async view reads the body itself, by `request.chunks()`.
+
+    Nothing is read ahead for it then.
+    """
+    t.cast("t.Any", f)._reads_stream = True
+    return f
 
 
 class View:
@@ -52,6 +74,14 @@ class View:
         )
 
     @classmethod
+    def _is_async(cls) -> bool:
+        """Say whether whatever answers is `async def`."""
+        return iscoroutinefunction(cls.dispatch_request)
+
+    async def _awaited(self, **kwargs: t.Any) -> t.Any:
+        return await self.dispatch_request(**kwargs)
+
+    @classmethod
     def as_view(
         cls, name: str, *class_args: t.Any, **class_kwargs: t.Any
     ) -> ft.RouteCallable:
@@ -62,22 +92,28 @@ class View:
             *class_args: Passed to the class for each instance.
             **class_kwargs: Passed to the class for each instance.
         """
-        view: t.Any
         if cls.init_every_request:
 
-            def fresh(**kwargs: t.Any) -> t.Any:
+            def find() -> View:
                 # COMPAT: the class is read from the finished view function.
-                instance = view.view_class(*class_args, **class_kwargs)
-                return _current_app().ensure_sync(instance.dispatch_request)(**kwargs)
+                made: View = view.view_class(*class_args, **class_kwargs)
+                return made
 
-            view = fresh
         else:
             instance = cls(*class_args, **class_kwargs)
 
-            def shared(**kwargs: t.Any) -> t.Any:
-                return _current_app().ensure_sync(instance.dispatch_request)(**kwargs)
+            def find() -> View:
+                return instance
 
-            view = shared
+        def call(**kwargs: t.Any) -> t.Any:
+            return _current_app().ensure_sync(find().dispatch_request)(**kwargs)
+
+        async def awaited(**kwargs: t.Any) -> t.Any:
+            return await find()._awaited(**kwargs)
+
+        view: t.Any = call
+        if cls._is_async() and not cls.decorators:
+            view._awaited = awaited  # under ASGI, without a worker that waits for it
         view.__name__ = name
         view.__module__ = cls.__module__
         for decorator in cls.decorators:
@@ -130,9 +166,26 @@ class MethodView(View):
             AssertionError: The rule lets an HTTP method in that the class has
                 no method for.
         """
+        app = _current_app()
+        return app.ensure_sync(self._find_method())(*args, **kwargs)
+
+    @classmethod
+    def _is_async(cls) -> bool:
+        if cls.dispatch_request is not MethodView.dispatch_request:
+            return super()._is_async()
+        methods = (getattr(cls, name, None) for name in http_method_funcs)
+        return all(map(iscoroutinefunction, filter(None, methods)))
+
+    async def _awaited(self, **kwargs: t.Any) -> t.Any:
+        if type(self).dispatch_request is not MethodView.dispatch_request:
+            return await super()._awaited(**kwargs)
+        return await self._find_method()(**kwargs)
+
+    def _find_method(self) -> t.Callable[..., t.Any]:
+        """Return the method that answers the current request."""
         ctx = _state.request_context("MethodView.dispatch_request")
         verb: str = ctx.request.method
-        method = getattr(self, verb.lower(), None)
+        method: t.Any = getattr(self, verb.lower(), None)
         if method is None and verb == "HEAD":
             method = getattr(self, "get", None)
         if method is None:
@@ -141,4 +194,4 @@ class MethodView(View):
                 f" {type(self).__qualname__} has no {verb.lower()}(). Write it, or"
                 " take it out of the methods of the class or of add_url_rule()."
             )
-        return ctx.app.ensure_sync(method)(*args, **kwargs)
+        return t.cast("t.Callable[..., t.Any]", method)

@@ -627,7 +627,7 @@ def test_view_functions_may_be_edited_after_the_first_request(app, client):
 # --- what users and extensions replace
 
 
-def test_wsgi_app_can_be_wrapped(app, client, trace):
+def test_wsgi_app_can_be_wrapped(app, wsgi_client, trace):
     app.get("/")(lambda: "view")
     inner = app.wsgi_app
 
@@ -637,11 +637,11 @@ def test_wsgi_app_can_be_wrapped(app, client, trace):
 
     app.wsgi_app = middleware
 
-    assert client.get("/").text == "view"
+    assert wsgi_client.get("/").text == "view"
     assert trace == ["/"]
 
 
-def test_call_of_the_class_can_be_wrapped(app, client, trace, monkeypatch):
+def test_call_of_the_class_can_be_wrapped(app, wsgi_client, trace, monkeypatch):
     app.get("/")(lambda: "view")
     inner = Erlen.__call__
 
@@ -651,7 +651,7 @@ def test_call_of_the_class_can_be_wrapped(app, client, trace, monkeypatch):
 
     monkeypatch.setattr(Erlen, "__call__", call)
 
-    assert client.get("/").text == "view"
+    assert wsgi_client.get("/").text == "view"
     assert trace == [app]
 
 

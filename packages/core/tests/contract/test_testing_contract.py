@@ -171,17 +171,17 @@ def test_cookies_can_be_set_and_read(app, client):
     assert client.get("/cookie").text == "none"
 
 
-def test_environment_that_every_request_gets(app, client):
+def test_environment_that_every_request_gets(app, wsgi_client):
     app.get("/env", endpoint="env")(
         lambda: f"{request.remote_addr} {request.environ.get('MY_KEY')}"
     )
-    assert client.get("/env").text == "127.0.0.1 None"
+    assert wsgi_client.get("/env").text == "127.0.0.1 None"
 
-    client.environ_base["REMOTE_ADDR"] = "10.0.0.1"
-    client.environ_base["MY_KEY"] = "mine"
-    assert client.get("/env").text == "10.0.0.1 mine"
+    wsgi_client.environ_base["REMOTE_ADDR"] = "10.0.0.1"
+    wsgi_client.environ_base["MY_KEY"] = "mine"
+    assert wsgi_client.get("/env").text == "10.0.0.1 mine"
 
-    given = client.get("/env", environ_base={"REMOTE_ADDR": "10.0.0.2"})
+    given = wsgi_client.get("/env", environ_base={"REMOTE_ADDR": "10.0.0.2"})
     assert given.text.startswith("10.0.0.2")
 
 
