@@ -6,8 +6,8 @@ import asyncio
 import contextvars
 import gc
 import io
-import os
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -319,7 +319,7 @@ def test_a_child_process_has_a_loop_of_its_own(app, client, monkeypatch):
 
     def ask():
         client.get("/")
-        monkeypatch.setattr(os, "getpid", lambda: -1)
+        monkeypatch.setattr(_asgi_client, "os", SimpleNamespace(getpid=lambda: -1))
         client.get("/")
 
     loops = []
