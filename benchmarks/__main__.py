@@ -18,6 +18,7 @@ from benchmarks.asgi import commands
 from benchmarks.asgi import door as asgi_door
 from benchmarks.asgi import peers as asgi_peers
 from benchmarks.asgi import scenarios as asgi_scenarios
+from benchmarks.db import commands as db_commands
 from benchmarks.scenarios import SCENARIOS
 
 if t.TYPE_CHECKING:
@@ -30,6 +31,8 @@ examples:
   python -m benchmarks --peer flask --peer erlen --json > figures.json
   python -m benchmarks asgi --scenario s1 --loop uvloop
   python -m benchmarks sockets --server uvicorn --rounds 5
+  python -m benchmarks db --scenario row --scenario fortunes
+  python -m benchmarks db writers --rounds 3
   python -m benchmarks trace
   python -m benchmarks trace --peer falcon --scenario s3
   python -m benchmarks trace --door asgi --scenario s10
@@ -45,8 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     options.add_choice(parser, SCENARIOS, peers.PEERS)
     options.add_timing(parser)
-    tools = parser.add_subparsers(dest="tool", metavar="asgi|sockets|trace")
+    tools = parser.add_subparsers(dest="tool", metavar="asgi|sockets|db|trace")
     commands.add_to(tools)
+    db_commands.add_to(tools)
     tracer = tools.add_parser("trace", help="print the calls of one request in order")
     both = {**peers.PEERS, **asgi_peers.PEERS}
     tracer.add_argument("--peer", choices=both, default="erlen")

@@ -1,4 +1,4 @@
-"""A Sphinx extension: every public name of erlen is in the reference.
+"""A Sphinx extension: every public name of the packages is in the reference.
 
 A name that is missing is a warning, and warnings end the build. The same object
 under a second name (`erlen.Erlen`, `erlen.app.Erlen`) needs one of them.
@@ -11,24 +11,30 @@ import inspect
 import pkgutil
 import types
 import typing as t
+from pathlib import Path
 
 from sphinx.util import logging
-
-import erlen
 
 if t.TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
+
+# By their import names.
+PACKAGES = sorted(
+    path.parent.name
+    for path in Path(__file__).parent.parent.glob("packages/*/src/*/__init__.py")
+)
 
 _logger = logging.getLogger(__name__)
 # Objects that are no one's: what two names for them have in common says nothing.
 _PLAIN = (str, bytes, int, float, tuple, list, dict, types.NoneType)
 
 
-def public_modules() -> t.Iterator[types.ModuleType]:
-    """Yield erlen and each of its modules that has no underscore in its name."""
-    yield erlen
-    for info in pkgutil.walk_packages(erlen.__path__, "erlen."):
+def public_modules(package: str) -> t.Iterator[types.ModuleType]:
+    """Yield a package and each of its modules that has no underscore in its name."""
+    facade = importlib.import_module(package)
+    yield facade
+    for info in pkgutil.walk_packages(facade.__path__, f"{package}."):
         if "._" not in info.name:
             yield importlib.import_module(info.name)
 
@@ -69,12 +75,13 @@ def check(app: Sphinx, env: BuildEnvironment) -> None:
     names = set(env.domaindata["py"]["objects"])
     found = (find(name) for name in names)
     objects = {id(it) for it in found if not isinstance(it, _PLAIN)}
-    for module in public_modules():
-        for name in public_names(module):
-            dotted = f"{module.__name__}.{name}"
-            value = getattr(module, name)
-            if dotted not in names | {f"erlen.{name}"} and id(value) not in objects:
-                _logger.warning("%s is public, but not in the reference", dotted)
+    for package in PACKAGES:
+        for module in public_modules(package):
+            for name in public_names(module):
+                dotted = f"{module.__name__}.{name}"
+                known = dotted in names or dotted == f"{package}.{name}"
+                if not known and id(getattr(module, name)) not in objects:
+                    _logger.warning("%s is public, but not in the reference", dotted)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -11,7 +11,12 @@ from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-CORE = ROOT / "packages" / "core" / "src" / "erlen"
+#: The folder of each package, by its import name.
+PACKAGES = {
+    path.parent.name: path.parent
+    for path in sorted(ROOT.glob("packages/*/src/*/__init__.py"))
+}
+CORE = PACKAGES["erlen"]
 
 _NOT_CODE = {
     tokenize.COMMENT,
@@ -99,9 +104,14 @@ def span(node: ast.stmt) -> range:
 
 
 def read_package(folder: Path) -> dict[str, Module]:
-    """Read every module below `folder`, by its dotted name."""
+    """Read every module below `folder`, by its dotted name.
+
+    A folder without `__init__.py` has none: its files are templates.
+    """
     modules: dict[str, Module] = {}
     for path in sorted(folder.rglob("*.py")):
+        if not (path.parent / "__init__.py").exists():
+            continue
         parts = path.relative_to(folder).with_suffix("").parts
         is_package = parts[-1] == "__init__"
         name = ".".join(parts[:-1] if is_package else parts) or "__init__"

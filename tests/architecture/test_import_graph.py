@@ -8,47 +8,61 @@ from graphlib import TopologicalSorter
 
 import pytest
 from tests.architecture.layers import RANK
-from tests.architecture.source import CORE
+from tests.architecture.source import PACKAGES
 from tests.architecture.source import Module
 from tests.architecture.source import read_package
 
-MODULES = read_package(CORE)
-GRAPH = {name: module.imports("erlen", MODULES) for name, module in MODULES.items()}
-HEAVY = (
-    *("asyncio", "click", "itsdangerous", "jinja2", "pytest"),
-    *("werkzeug.debug", "werkzeug.serving", "werkzeug.test"),
+MODULES = {package: read_package(folder) for package, folder in PACKAGES.items()}
+GRAPHS = {
+    package: {
+        name: module.imports(package, modules) for name, module in modules.items()
+    }
+    for package, modules in MODULES.items()
+}
+#: What each package leaves alone when it is imported, after what it cannot do without.
+HEAVY = {
+    ("erlen", "werkzeug"): (
+        *("asyncio", "click", "itsdangerous", "jinja2", "pytest"),
+        # Werkzeug's own __init__ imports its server and its test client.
+        *("werkzeug.debug", "werkzeug.serving", "werkzeug.test"),
+    ),
+    ("erlen_db", "erlen, sqlalchemy.orm"): (
+        *("alembic", "click", "filelock", "jinja2", "mypy", "pytest"),
+        *("aiosqlite", "asyncmy", "psycopg", "pymysql", "greenlet"),
+    ),
+}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_table_has_all_modules_and_no_other(package):
+    assert set(RANK[package]) == set(MODULES[package])
+
+
+@pytest.mark.parametrize(
+    ("package", "name"),
+    [(package, name) for package in MODULES for name in MODULES[package]],
 )
+def test_a_module_imports_only_below_and_to_the_left(package, name):
+    rank = RANK[package]
+    assert [it for it in GRAPHS[package][name] if rank[it] > rank[name]] == []
 
 
-def test_the_table_has_all_modules_and_no_other():
-    assert set(RANK) == set(MODULES)
+@pytest.mark.parametrize("package", PACKAGES)
+def test_there_is_no_cycle(package):
+    TopologicalSorter(GRAPHS[package]).prepare()
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_a_module_imports_only_below_and_to_the_left(name):
-    assert [other for other in GRAPH[name] if RANK[other] > RANK[name]] == []
-
-
-def test_there_is_no_cycle():
-    TopologicalSorter(GRAPH).prepare()
-
-
-@pytest.mark.parametrize("heavy", HEAVY)
-def test_importing_erlen_is_light(heavy, added_by_erlen):
-    assert heavy not in added_by_erlen
-
-
-@pytest.fixture(scope="module")
-def added_by_erlen():
-    # Werkzeug's own __init__ imports its server and its test client.
-    code = """
-import json, sys, werkzeug
+@pytest.mark.parametrize(("package", "before"), HEAVY)
+def test_importing_a_package_is_light(package, before):
+    code = f"""
+import json, sys, {before}
 before = set(sys.modules)
-import erlen
+import {package}
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
-    command = [sys.executable, "-c", code]
-    return json.loads(subprocess.check_output(command, text=True))
+    added = json.loads(subprocess.check_output([sys.executable, "-c", code], text=True))
+    assert package in added
+    assert set(HEAVY[package, before]).intersection(added) == set()
 
 
 # --- the reader of the graph itself: it must not overlook an import ----------------

@@ -28,6 +28,33 @@ def hello(number):
     return {"hello": number}
 """
 
+HELLO_DB = """\
+from sqlalchemy.orm import Mapped
+from sqlalchemy.orm import mapped_column
+
+from erlen import Erlen
+from erlen_db import SQLAlchemy
+
+app = Erlen(__name__)
+app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///guests.sqlite"
+db = SQLAlchemy(app)
+
+
+class Guest(db.Model):
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+with app.app_context():
+    db.create_all()
+
+
+@app.get("/<int:number>")
+def hello(number):
+    db.session.add(Guest(id=number))
+    db.session.commit()
+    return {"hello": db.get_or_404(Guest, number).id}
+"""
+
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory):
@@ -76,15 +103,35 @@ def test_the_sdist_builds_the_same_wheel_as_the_tree(built, tmp_path):
         assert contents(tmp_path / from_sdist.name) == contents(from_sdist)
 
 
+@pytest.fixture
+def install(dist, tmp_path):
+    """Return what installs the wheels that are named into an empty environment."""
+
+    def install(*names):
+        python = tmp_path / "venv" / "bin" / "python"
+        run(UV, "venv", "--quiet", tmp_path / "venv", cwd=tmp_path)
+        command = (UV, "pip", "install", "--quiet", "--python", python)
+        run(*command, "--find-links", dist, *names, cwd=tmp_path)
+        return python
+
+    return install
+
+
 @pytest.mark.parametrize(
-    "what", ["erlen", "erlen[dotenv]", "erlen[async]", "erlen[all]"]
+    ("what", "code"),
+    [
+        ("erlen", HELLO),
+        ("erlen[dotenv]", HELLO),
+        ("erlen[async]", HELLO),
+        ("erlen[db]", HELLO_DB),
+        ("erlen-db", HELLO_DB),
+        ("erlen-db[async,mariadb,mariadb-async,postgresql]", HELLO_DB),
+        ("erlen[all]", HELLO_DB),
+    ],
 )
-def test_a_wheel_that_is_installed_alone_serves(what, dist, tmp_path):
-    python = tmp_path / "venv" / "bin" / "python"
-    run(UV, "venv", "--quiet", tmp_path / "venv", cwd=tmp_path)
-    install = (UV, "pip", "install", "--quiet", "--python", python)
-    run(*install, "--find-links", dist, what, cwd=tmp_path)
-    (tmp_path / "hello.py").write_text(HELLO)
+def test_a_wheel_that_is_installed_alone_serves(what, code, install, tmp_path):
+    python = install(what)
+    (tmp_path / "hello.py").write_text(code)
     command = (python, "-W", "error", "-m", "erlen", "--app", "hello", "run")
     with (
         serving(*command, cwd=tmp_path, log=tmp_path / "log") as address,
@@ -93,3 +140,21 @@ def test_a_wheel_that_is_installed_alone_serves(what, dist, tmp_path):
         assert answer.read() == b'{"hello":7}\n'
     run(python, "-I", "-c", "import erlen; assert erlen.__version__", cwd=tmp_path)
     run(tmp_path / "venv" / "bin" / "erlen", "--version", cwd=tmp_path)
+
+
+def test_the_core_alone_has_none_of_the_others(install, tmp_path):
+    python = install("erlen")
+    others = [project["name"] for project in PROJECTS.values()][1:]
+    names = [name.replace("-", "_") for name in others] + ["sqlalchemy"]
+    code = f"import importlib.util as u; assert not any(map(u.find_spec, {names}))"
+    run(python, "-I", "-c", code, cwd=tmp_path)
+
+
+def test_every_extra_that_a_package_names_is_there(install, tmp_path):
+    wanted = [
+        f"{project['name']}[{','.join(project['optional-dependencies'])}]"
+        for project in PROJECTS.values()
+    ]
+    python = install(*wanted)
+    code = "import erlen, erlen_db; assert erlen_db.__version__"
+    run(python, "-I", "-W", "error", "-c", code, cwd=tmp_path)

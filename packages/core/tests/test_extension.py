@@ -121,17 +121,47 @@ def names(settings, owner):
 
 def test_the_names():
     assert {*extension.__all__} == {
-        *("CONTRACT", "ContractError", "setup"),
+        *("CONTRACT", "ContractError", "Unavailable", "current_context", "setup"),
         *("REQUIRED", "ConfigError", "ConfigWarning", "Setting"),
         *("Health", "Problem", "check_health", "run_checks"),
         *("BadSignature", "SignatureExpired", "Signer", "SessionStore"),
         *("identity_changed", "session_rotated", "stream_started"),
     }
     assert {*extension.__all__} <= vars(extension).keys()
-    assert extension.CONTRACT == "1.0"
+    assert extension.CONTRACT == "1.1"
     assert extension.BadSignature is itsdangerous.BadSignature
     assert extension.SignatureExpired is itsdangerous.SignatureExpired
     assert erlen.extension is extension
+
+
+def test_the_context_is_one_object_from_start_to_teardown(app, client):
+    seen = []
+    app.before_request(lambda: seen.append(extension.current_context()))
+    app.teardown_appcontext(lambda exc: seen.append(extension.current_context()))
+    app.add_url_rule("/", "view", lambda: str(extension.current_context() is seen[0]))
+    assert extension.current_context() is None
+    assert client.get("/").text == "True"
+    assert client.get("/").status_code == 200
+    assert seen[0] is seen[1]
+    assert seen[0] is not seen[2]
+    assert extension.current_context() is None
+    with app.app_context() as ctx:
+        assert extension.current_context() is ctx
+
+
+@pytest.mark.parametrize("seconds", [5, 60, None])
+def test_what_is_away_says_when_to_try_again(app, client, seconds):
+    class MailUnavailable(extension.Unavailable):
+        description = "No letters for the moment."
+
+    @app.get("/")
+    def view():
+        raise MailUnavailable(**({} if seconds == 5 else {"retry_after": seconds}))
+
+    response = client.get("/")
+    assert response.status_code == 503
+    assert "No letters for the moment." in response.text
+    assert response.headers.get("Retry-After", type=int) == seconds
 
 
 def test_settings_are_typed_and_have_an_owner(app, mail):

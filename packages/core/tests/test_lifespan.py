@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import subprocess
 import sys
 import threading
+import weakref
 
 import pytest
 
+from erlen import Erlen
 from erlen import current_app
 from erlen._lifespan import end_here
 
@@ -157,8 +160,20 @@ def test_the_end_is_that_of_the_process(app, wsgi_client, registered, caplog):
 def test_what_has_not_begun_does_not_end(app):
     called = []
     app.on_shutdown(lambda: called.append(1))
-    end_here(app)
+    end_here(weakref.ref(app))
     assert called == []
+
+
+def test_an_application_that_is_dropped_does_not_end_later(registered):
+    app = Erlen("short")
+    app.on_shutdown(print)
+    app.add_url_rule("/", "index", lambda: "x")
+    app.test_client().get("/")
+    reference = weakref.ref(app)
+    del app
+    gc.collect()
+    assert reference() is None
+    end_here(reference)
 
 
 @pytest.mark.parametrize("method", ["on_startup", "on_shutdown"])
@@ -187,6 +202,7 @@ def ask():
 """
 
 CHILD = """
+import gc
 import multiprocessing
 if __name__ == "__main__":
     child = multiprocessing.get_context({method!r}).Process(target=ask)
@@ -239,8 +255,8 @@ def test_a_child_of_multiprocessing_has_a_way_of_its_own(app, registered, monkey
 
     app.test_client().get("/")
 
-    assert finalizers == [(end_here, (app,))]
-    assert (end_here, app) in registered
+    assert finalizers == [(end_here, (weakref.ref(app),))]
+    assert (end_here, weakref.ref(app)) in registered
 
 
 def test_multiprocessing_is_not_imported_for_it(app, registered, monkeypatch):

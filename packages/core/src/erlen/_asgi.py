@@ -17,6 +17,7 @@ from werkzeug.wsgi import ClosingIterator
 from ._asgi_lifespan import begin
 from ._asgi_lifespan import check_door
 from ._asgi_lifespan import serve_lifespan
+from ._derived import decode_wsgi
 from ._environ import make_environ
 from ._flow import ScopeContext
 from ._flow import live
@@ -135,14 +136,11 @@ def find_mounted_scope(
     app: t.Any, workers: Workers, scope: Scope
 ) -> tuple[t.Any, Scope] | None:
     """Find the application mounted where a connection goes, and make its scope."""
-    found = find_mounted(app, make_environ(scope, None))
+    found: t.Any = find_mounted(app, make_environ(scope, None))
     if found is None:
         return None
-    application: t.Any = found[0]
-    root, path = (
-        found[1][key].encode("latin-1").decode(errors="replace")
-        for key in ("SCRIPT_NAME", "PATH_INFO")
-    )
+    application, environ = found
+    root, path = map(decode_wsgi, (environ["SCRIPT_NAME"], environ["PATH_INFO"]))
     inner = scope | {"root_path": root, "path": root + path}
     return getattr(application, "asgi", None) or WsgiDoor(application, workers), inner
 

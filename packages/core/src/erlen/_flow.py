@@ -235,6 +235,7 @@ async def live(app: t.Any, ctx: ScopeContext) -> Reply:
         if (
             error is not None
             or not ctx._plan.quiet
+            or app.teardown_appcontext_funcs
             or request.__class__._needs_close
             or appcontext_popped.receivers
             or appcontext_tearing_down.receivers

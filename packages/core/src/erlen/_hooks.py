@@ -69,7 +69,7 @@ class Plan:
         self.view = None if declared.view is None else ensure_sync(declared.view)
         self.after = tuple(map(ensure_sync, declared.after))
         self.teardown = tuple(map(ensure_sync, declared.teardown))
-        #: Whether leaving the contexts calls nobody, signals aside.
+        #: Whether leaving the request's context calls nobody, signals aside.
         self.quiet = quiet
         #: False once a table has changed; a request that goes on looks anew.
         self.fresh = True

@@ -6,9 +6,9 @@ and when the process ends. `_asgi_lifespan` is for servers that say it.
 
 from __future__ import annotations
 
-import inspect
 import threading
 import typing as t
+import weakref
 
 _lock = threading.RLock()
 
@@ -33,23 +33,27 @@ def end_at_exit(app: t.Any) -> None:
     if app._shutdown_funcs:
         from ._later import at_exit
 
-        at_exit(end_here, app)
+        at_exit(end_here, weakref.ref(app))
 
 
-def end_here(app: t.Any) -> None:
-    """Run the shutdown functions when the process ends, if they have not run."""
+def end_here(reference: weakref.ref[t.Any]) -> None:
+    """Run the shutdown functions when the process ends, if they have not run.
+
+    Args:
+        reference: Of the application, which need not live until then.
+    """
     import asyncio  # loaded already where something is asynchronous
 
-    if not app._begun:
+    app = reference()
+    if app is None or not app._begun:
         return
     app._begun = False
     for function in reversed(app._shutdown_funcs):
         with app.app_context():
             try:
-                if inspect.iscoroutinefunction(function):
+                result = function()
+                if asyncio.iscoroutine(result):
                     # Not by asgiref, which needs threads: there are no new ones now.
-                    asyncio.run(function())
-                else:
-                    function()
+                    asyncio.run(result)
             except Exception:
                 app.logger.exception("A shutdown function failed: %r", function)

@@ -75,16 +75,8 @@ class Serving(App):
             names = _blueprint_path(endpoint.rpartition(".")[0])
         declared = Callbacks.collect(self, endpoint, names)
         ends = {"do_teardown_request", "do_teardown_appcontext"}
-        plan = Plan(
-            endpoint,
-            declared,
-            self.ensure_sync,
-            quiet=not (
-                declared.teardown
-                or self.teardown_appcontext_funcs
-                or self._overridden & ends
-            ),
-        )
+        quiet = not (declared.teardown or self._overridden & ends)
+        plan = Plan(endpoint, declared, self.ensure_sync, quiet)
         if changes == self._plans.changes:
             self._plans[endpoint] = plan
         else:  # another thread changed a table meanwhile

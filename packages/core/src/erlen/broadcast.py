@@ -16,14 +16,12 @@ import weakref
 from collections import deque
 from contextvars import ContextVar
 
-from werkzeug.exceptions import ServiceUnavailable
-
 from . import json
+from ._unavailable import Unavailable
 from ._waiters import Waiters
 
 if t.TYPE_CHECKING:
     import collections.abc as cabc
-    from datetime import datetime
 
     from ._redis_broadcast import RedisRelay
 
@@ -39,18 +37,10 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 
-class BroadcastUnavailable(ServiceUnavailable):
+class BroadcastUnavailable(Unavailable):
     """A 503: the server that passes messages on does not answer."""
 
     description = "Live updates are unavailable for the moment. Try again soon."
-
-    def __init__(
-        self,
-        description: str | None = None,
-        response: t.Any = None,
-        retry_after: datetime | int | None = 5,
-    ) -> None:
-        super().__init__(description, response, retry_after)
 
 
 class SubscriptionClosed(RuntimeError):  # noqa: N818  # what happened, not a mistake

@@ -432,21 +432,26 @@ class RequestContext(_Context):
         if (
             plan.quiet
             and plan.fresh
-            and own is not None
-            and own is app_ctx
+            and own is app_ctx is not None
             and own._pushes == (None, None)
             and not self._holds
             and not request_tearing_down.receivers
             and not appcontext_tearing_down.receivers
             and not appcontext_popped.receivers
         ):
-            own._pushes = self._app_ctx = None
-            _current.set((None, previous))
-            request = self.request
-            if request._scope is None:  # it is in its own environ
-                request.environ.pop("werkzeug.request", None)
-            if request._needs_close:
-                self._close_request()
+            calls = self.app.teardown_appcontext_funcs
+            self._app_ctx = None
+            own._pushes = own._pushes if calls else None
+            _current.set((own if calls else None, previous))
+            try:
+                request = self.request
+                if request._scope is None:  # it is in its own environ
+                    request.environ.pop("werkzeug.request", None)
+                if request._needs_close:
+                    self._close_request()
+            finally:
+                if calls:
+                    own.pop(exc)
         else:
             self._leave(previous, sys.exc_info()[1] if exc is _UNSET else exc)
 

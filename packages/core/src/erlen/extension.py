@@ -13,6 +13,7 @@ import typing as t
 from itsdangerous import BadSignature
 from itsdangerous import SignatureExpired
 
+from . import _state
 from ._checks import Health
 from ._checks import Problem
 from ._checks import check_health
@@ -22,6 +23,7 @@ from ._settings import REQUIRED
 from ._settings import ConfigError
 from ._settings import ConfigWarning
 from ._settings import Setting
+from ._unavailable import Unavailable
 from .session_stores import SessionStore
 from .signals import identity_changed
 from .signals import session_rotated
@@ -43,7 +45,9 @@ __all__ = [
     "Setting",
     "SignatureExpired",
     "Signer",
+    "Unavailable",
     "check_health",
+    "current_context",
     "identity_changed",
     "run_checks",
     "session_rotated",
@@ -52,12 +56,22 @@ __all__ = [
 ]
 
 #: The version of this contract: MAJOR.MINOR. A minor one adds, a major one breaks.
-CONTRACT = "1.0"
+CONTRACT = "1.1"
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 
 
 class ContractError(RuntimeError):
     """An extension and this core do not fit together."""
+
+
+def current_context() -> object | None:
+    """Return the application context that is in force, or None.
+
+    It is what `current_app` and `g` belong to: one object for each request and
+    each command, alive until the teardown functions have run. Extensions keep
+    by it what lives as long.
+    """
+    return _state.current.get()[0]  # type: ignore[no-any-return]  # PERF: no cast
 
 
 def _parse(name: str, contract: t.Any) -> tuple[int, int]:
@@ -71,11 +85,10 @@ def _parse(name: str, contract: t.Any) -> tuple[int, int]:
 
 
 def _check_contract(name: str, contract: str) -> None:
-    major, minor = _parse(name, contract)
-    ours = _parse("erlen", CONTRACT)
-    if major == ours[0] and minor <= ours[1]:
+    theirs, ours = _parse(name, contract), _parse("erlen", CONTRACT)
+    if theirs[0] == ours[0] and theirs <= ours:
         return
-    cure = "Upgrade Erlen" if (major, minor) > ours else f"Upgrade {name!r}"
+    cure = "Upgrade Erlen" if theirs > ours else f"Upgrade {name!r}"
     raise ContractError(
         f"The extension {name!r} was made for contract {contract} of Erlen's"
         f" extensions, and the Erlen that is installed has {CONTRACT}. {cure}, or"

@@ -17,10 +17,10 @@ from functools import cached_property
 
 from werkzeug.datastructures import CallbackDict
 from werkzeug.exceptions import Conflict
-from werkzeug.exceptions import ServiceUnavailable
 
 from . import _state
 from ._keys import find_serializer
+from ._unavailable import Unavailable
 from .json.tag import TaggedJSONSerializer
 from .signals import session_rotated
 
@@ -49,21 +49,13 @@ class SessionStoreError(Exception):
     """A session store cannot answer; for whoever writes one."""
 
 
-class SessionUnavailable(ServiceUnavailable):
+class SessionUnavailable(Unavailable):
     """A 503: the session can neither be read nor saved for the moment.
 
     A session interface may raise it, too, from `open_session` and `save_session`.
     """
 
     description = "The sessions are unavailable for the moment. Try again soon."
-
-    def __init__(
-        self,
-        description: str | None = None,
-        response: t.Any = None,
-        retry_after: datetime | int | None = 5,
-    ) -> None:
-        super().__init__(description, response, retry_after)
 
 
 class SessionConflict(Conflict):

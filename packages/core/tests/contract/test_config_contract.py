@@ -145,7 +145,7 @@ class Site(Base):
     Mixed = "ignored"
 
     @property
-    def COMPUTED(self):  # noqa: N802
+    def COMPUTED(self):
         return "computed"
 
 

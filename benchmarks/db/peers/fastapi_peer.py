@@ -1,0 +1,94 @@
+"""FastAPI with SQLAlchemy: a session by a dependency, views without `async`."""
+
+# Annotations are read at run time, also those of functions in functions.
+# ruff: noqa: TC003
+
+import collections.abc as cabc
+import contextlib
+import typing as t
+from pathlib import Path
+
+from fastapi import Depends
+from fastapi import FastAPI
+from fastapi import Request
+from fastapi import Response
+from fastapi.responses import HTMLResponse
+from fastapi.templating import Jinja2Templates
+from sqlalchemy import create_engine
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from benchmarks.db.databases import ADDED
+from benchmarks.db.databases import Database
+from benchmarks.db.peers import pragmas
+from benchmarks.db.peers.models import Counter
+from benchmarks.db.peers.models import Entry
+from benchmarks.db.peers.models import Fortune
+from benchmarks.db.peers.models import World
+from benchmarks.db.scenarios import TWENTY
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def build(database: Database, closing: contextlib.ExitStack) -> FastAPI:
+    """Build the application."""
+    engine = create_engine(database.url)
+    pragmas.on(engine)
+    closing.callback(engine.dispose)
+    app = FastAPI()
+
+    def get_session() -> cabc.Iterator[Session]:
+        with Session(engine) as session:
+            yield session
+
+    add_views(app, get_session)
+    return app
+
+
+def add_views(
+    app: FastAPI, get_session: cabc.Callable[[], cabc.Iterator[Session]]
+) -> None:
+    """Add the views."""
+    templates = Jinja2Templates(directory=TEMPLATES)
+    SessionDep = t.Annotated[Session, Depends(get_session)]  # noqa: N806 - a type
+
+    @app.get("/worlds/{id}")
+    def world(id: int, session: SessionDep) -> dict[str, t.Any]:
+        world = session.get_one(World, id)
+        return {"id": world.id, "number": world.number}
+
+    @app.get("/each/{start}")
+    def each(start: int, session: SessionDep) -> list[dict[str, t.Any]]:
+        worlds = [session.get_one(World, start + step) for step in range(TWENTY)]
+        return [{"id": world.id, "number": world.number} for world in worlds]
+
+    @app.get("/together/{start}")
+    def together(start: int, session: SessionDep) -> list[dict[str, t.Any]]:
+        query = (
+            select(World)
+            .where(World.id >= start, World.id < start + TWENTY)
+            .order_by(World.id)
+        )
+        worlds = session.scalars(query)
+        return [{"id": world.id, "number": world.number} for world in worlds]
+
+    @app.get("/fortunes", response_class=HTMLResponse)
+    def fortunes(request: Request, session: SessionDep) -> Response:
+        fortunes = list(session.scalars(select(Fortune)))
+        fortunes.append(Fortune(id=0, message=ADDED))
+        fortunes.sort(key=lambda fortune: fortune.message)
+        context = {"fortunes": fortunes}
+        return templates.TemplateResponse(request, "fortunes.html", context)
+
+    @app.post("/entries/{number}", status_code=201)
+    def entries(number: int, session: SessionDep) -> dict[str, t.Any]:
+        session.add(Entry(number=number))
+        session.commit()
+        return {"number": number}
+
+    @app.put("/counters/{id}/{number}")
+    def counters(id: int, number: int, session: SessionDep) -> dict[str, t.Any]:
+        counter = session.get_one(Counter, id)
+        counter.number = number
+        session.commit()
+        return {"id": id, "number": number}

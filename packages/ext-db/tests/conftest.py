@@ -1,0 +1,77 @@
+"""The one `app`, `db` and `client` of this package's tests."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+
+from erlen import Erlen
+from erlen_db import SQLAlchemy
+from erlen_db import extension
+
+try:
+    from erlen_db import _async
+except ImportError:  # without its extra
+    _async = None
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory):
+    """Return an empty folder, in a third of the time of pytest's own."""
+    return tmp_path_factory.mktemp(str(next(_numbers)), numbered=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_connection_is_left(monkeypatch):
+    """Dispose of all engines that a test made."""
+    engines, async_engines = [], []
+
+    def note(module, name, made):
+        make = getattr(module, name)
+
+        def noting(*args):
+            made.append(make(*args))
+            return made[-1]
+
+        monkeypatch.setattr(module, name, noting)
+
+    async def dispose():
+        for engine in async_engines:
+            await engine.dispose()
+
+    note(extension, "make_engine", engines)
+    if _async is not None:
+        note(_async, "make_async_engine", async_engines)
+    yield
+    for engine in engines:
+        engine.dispose()
+    if async_engines:
+        asyncio.run(dispose())
+
+
+@pytest.fixture
+def app(tmp_path):
+    """Return an application whose database is in memory; `db` sets it up."""
+    app = Erlen("acme", instance_path=str(tmp_path))
+    app.config.update(
+        TESTING=True,
+        SECRET_KEY="a key for tests only, long enough",
+        SQLALCHEMY_DATABASE_URI="sqlite://",
+    )
+    return app
+
+
+@pytest.fixture
+def db(app):
+    """Return an extension for `app`."""
+    return SQLAlchemy(app)
+
+
+@pytest.fixture(params=["wsgi", "asgi"])
+def client(app, request):
+    """Return a client of `app`, of each door."""
+    return app.test_client(validate=True, door=request.param)
