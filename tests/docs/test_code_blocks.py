@@ -21,6 +21,8 @@ from contextlib import closing
 
 import jinja2
 import pytest
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 from tests.docs.pages import PAGES
 from tests.docs.pages import ROOT
 from tests.docs.pages import Block
@@ -42,6 +44,22 @@ def _signals_end_with_their_page():
         getattr(signals, name)._clear_state()
 
 
+@pytest.fixture(autouse=True)
+def _connections_end_with_their_page():
+    """Close what the engines of a page still have in their pools."""
+    opened = []
+
+    def note(connection, record):
+        opened.append(connection)
+
+    event.listen(Pool, "connect", note)
+    yield
+    event.remove(Pool, "connect", note)
+    for connection in opened:
+        if isinstance(connection, sqlite3.Connection):  # others are their loop's
+            connection.close()
+
+
 def save(block, folder):
     name = FILE_NAME.match(block.text)
     if name:
@@ -52,7 +70,8 @@ def save(block, folder):
 
 def run_python(block, page, names):
     # The line numbers of an error are those of the page.
-    code = compile("\n" * (block.line - 1) + block.text, page, "exec")
+    text = "\n" * (block.line - 1) + block.text
+    code = compile(text, page, "exec", dont_inherit=True)  # our __future__ is not its
     name = FILE_NAME.match(block.text)
     if not (name and "/" in name[1]):  # a module of a package is to be imported
         exec(code, names)

@@ -9,6 +9,8 @@ from tests.docs.pages import ROOT
 
 import erlen.signals
 from erlen import Erlen
+from erlen_db import SQLAlchemy
+from erlen_db.migrate import Migrate
 
 
 def rows(page, heading):
@@ -42,6 +44,22 @@ def test_every_setting_of_sessions_has_its_row():
     listed = {name for name, *_ in rows("sessions.md", "## Settings")}
 
     assert listed == {name for name in Erlen(__name__).config if "SESSION_" in name}
+
+
+def test_every_setting_of_databases_has_its_default():
+    app = Erlen(__name__)
+    app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"
+    Migrate(app, SQLAlchemy(app))
+    declared = {
+        name: setting.default
+        for name, setting in app.config.settings.items()
+        if name.startswith(("SQLALCHEMY_", "MIGRATE_"))
+    }
+
+    assert declared == {
+        name: eval(default, {"timedelta": dt.timedelta})
+        for name, default, _ in rows("../db/quickstart.md", "## Settings")
+    }
 
 
 def test_every_signal_has_its_row():

@@ -76,36 +76,47 @@ def test_a_view_has_a_session(app, db, models, client):
     assert sessions[0] is not sessions[1]
 
 
+def serve(app):
+    """Ask for the page at the root on an event loop that ends after it."""
+
+    async def main():
+        client = app.async_test_client()
+        return (await client.get("/")).text
+
+    return asyncio.run(asyncio.wait_for(main(), 20))
+
+
 def test_engines_belong_to_their_loop(app, db, models):
-    async def engines():
-        found = db.async_engines
-        assert db.async_engines is found
-        pool = found[None].sync_engine.pool
-        assert (pool.size(), pool._max_overflow) == (3, 4)
-        return found
-
-    first, second = in_context(app, engines), in_context(app, engines)
-    assert first is not second
-    assert list(first) == [None, "other"]
-
-
-def test_a_loop_that_ends_without_a_word_is_forgotten(app, db, models):
-    async def ask():
-        with app.app_context():
-            connection = await db.async_engines[None].connect()
-            await connection.close()
-            return db.async_engines[None].sync_engine.pool
+    found = []
 
     @app.get("/")
     async def view():
-        assert pool.checkedin() == 1
-        assert db.async_session
-        assert len(db._state.get_async_sessions()._engines) == 1
+        engines = db.async_engines
+        assert db.async_engines is engines
+        pool = engines[None].sync_engine.pool
+        found.append((engines, pool.size(), pool._max_overflow))
         return ""
 
-    pool = asyncio.run(ask())
-    app.test_client(door="asgi").get("/")
-    assert pool.checkedin() == 0
+    serve(app)
+    serve(app)
+    assert found[0][0] is not found[1][0]
+    assert [it[1:] for it in found] == [(3, 4), (3, 4)]
+    assert list(found[0][0]) == [None, "other"]
+
+
+def test_a_loop_that_ends_without_a_word_is_forgotten(app, db, models):
+    pools = []
+
+    @app.get("/")
+    async def view():
+        await db.async_session.execute(db.select(1))
+        pools.append(db.async_engines[None].sync_engine.pool)
+        assert len(db._state.get_async_sessions()._engines) == 1
+        return str(pools[0].checkedin())
+
+    assert serve(app) == "0"
+    assert serve(app) == "1"
+    assert [it.checkedin() for it in pools] == [0, 1]
 
 
 @pytest.mark.parametrize("closed", [False, True])
@@ -113,21 +124,22 @@ def test_a_script_may_leave_without_closing(app, db, models, closed):
     Here, _ = models
 
     async def add():
-        session = db.async_session
-        session.add(Here())
-        await session.flush()
-        assert db.async_engines[None].sync_engine.pool.checkedout() == 1
-        if closed:
-            await session.close()
+        with app.app_context():
+            session = db.async_session
+            session.add(Here())
+            await session.flush()
+            assert issubclass(type(db.async_engines[None].pool), sa_pool.NullPool)
+            if closed:
+                await session.close()
 
     async def main():
+        await asyncio.gather(add(), add())
         with app.app_context():
-            await add()
+            await db._dispose()
         with app.app_context():
-            assert db.async_engines[None].sync_engine.pool.checkedout() == 0
             count = db.select(db.func.count()).select_from(Here)
             assert await db.async_session.scalar(count) == 0
-            await db.async_session.close()
+        with app.app_context():
             await db._dispose()
 
     asyncio.run(asyncio.wait_for(main(), 20))

@@ -9,7 +9,6 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.pool import StaticPool
@@ -46,6 +45,19 @@ def make(app):
     yield make
     for engine in engines:
         engine.dispose()
+
+
+class for_sessions:  # noqa: N801  # is called as a function
+    """An engine as a session uses it."""
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.url = engine.url
+        self.dialect = engine.dialect
+
+    def connect(self):
+        _sqlite.expect(self.engine, {})
+        return self.engine.connect()
 
 
 @pytest.fixture
@@ -184,7 +196,7 @@ def test_each_has_its_switch(app, make):
     [("sqlite:///app.db?timeout=0.2", {}), ("sqlite:///app.db", {"timeout": 0.2})],
 )
 def test_what_the_user_says_about_time_wins(make, url, connect_args, immediate):
-    engine = _sqlite.for_sessions(make(url, connect_args=connect_args))
+    engine = for_sessions(make(url, connect_args=connect_args))
     with engine.connect() as connection:
         assert read(connection, "busy_timeout") == 200
         assert is_locked(connection.engine.url.database)
@@ -293,14 +305,14 @@ def test_autocommit_begins_nothing(make, option):
     ],
 )
 def test_requests_that_change_something_get_the_lock_first(app, make, method, locks):
-    engine = _sqlite.for_sessions(make())
+    engine = for_sessions(make())
     with app.test_request_context(method=method), engine.connect() as connection:
         connection.exec_driver_sql("SELECT 1")
         assert is_locked(engine.url.database) is locks
 
 
 def test_so_does_what_says_that_it_writes(app, make, immediate):
-    engine = _sqlite.for_sessions(make())
+    engine = for_sessions(make())
     with engine.connect() as connection:
         connection.exec_driver_sql("SELECT 1")
         assert is_locked(engine.url.database)
@@ -309,20 +321,19 @@ def test_so_does_what_says_that_it_writes(app, make, immediate):
 
 def test_what_is_no_session_does_not_wait_for_one(app, make, immediate):
     engine = make()
-    with _sqlite.for_sessions(engine).connect() as session:
+    with for_sessions(engine).connect() as session:
         session.exec_driver_sql("SELECT 1")
         with engine.connect() as connection:
             connection.exec_driver_sql("SELECT 1")
     with engine.connect() as connection:
         connection.exec_driver_sql("SELECT 1")
         assert not is_locked(engine.url.database)
-    memory = make("sqlite://")
-    assert _sqlite.for_sessions(memory) is memory
+    assert not _sqlite.has_line(make("sqlite://"))
 
 
 def test_this_has_its_switch(app, make, immediate):
     app.config["SQLALCHEMY_SQLITE_IMMEDIATE"] = False
-    engine = _sqlite.for_sessions(make())
+    engine = for_sessions(make())
     with engine.connect() as connection:
         connection.exec_driver_sql("SELECT 1")
         assert not is_locked(engine.url.database)
@@ -346,9 +357,11 @@ def test_writing_on_what_is_no_longer_true_says_what_to_do(make, caplog):
 
 
 def test_who_waits_in_vain_for_another_writer_is_told_so(make, caplog, immediate):
-    engine = _sqlite.for_sessions(make())
+    engine = for_sessions(make())
     with engine.connect() as first, engine.connect() as second:
+        _sqlite._asking.set(first.connection)
         first.exec_driver_sql("SELECT 1")
+        _sqlite._asking.set(second.connection)
         with pytest.raises(DatabaseBusy):
             second.exec_driver_sql("SELECT 1")
         assert not second.in_transaction()
@@ -459,11 +472,12 @@ def test_a_lock_that_comes_in_the_last_moment_is_not_lost(monkeypatch, given, er
 
 
 def find_queue(engine):
-    return engine.dialect.do_begin.__closure__[0].cell_contents
+    begin = engine.dialect.do_begin
+    return begin.__closure__[begin.__code__.co_freevars.index("queue")].cell_contents
 
 
 def test_who_was_not_called_in_time_asks_once(make, immediate):
-    engine = _sqlite.for_sessions(make())
+    engine = for_sessions(make())
     engine.connect().close()
     assert find_queue(engine)._line.acquire(0)
     with contextlib.closing(sqlite3.connect(engine.url.database)) as other:
@@ -476,7 +490,7 @@ def test_who_was_not_called_in_time_asks_once(make, immediate):
 
 
 def test_a_forked_process_has_a_line_of_its_own(make, monkeypatch, immediate):
-    engine = _sqlite.for_sessions(make())
+    engine = for_sessions(make())
     with engine.connect() as connection:
         connection.exec_driver_sql("SELECT 1")
     assert find_queue(engine)._line.acquire(0)  # by a thread that is in the parent only
@@ -502,6 +516,14 @@ def test_async_engines_are_set_up_alike(app):
 
 
 def test_async_writers_stand_in_line(app, immediate):
+    class AsyncForSessions:
+        def __init__(self, engine):
+            self.engine = engine
+
+        def __getattr__(self, name):
+            _sqlite.expect(self.engine.sync_engine, {})
+            return getattr(self.engine, name)
+
     async def write(engine, number):
         async with engine.begin() as connection:
             old = (await connection.exec_driver_sql("SELECT a FROM t")).scalar()
@@ -510,16 +532,17 @@ def test_async_writers_stand_in_line(app, immediate):
 
     async def ask():
         made = make_async_engine(app, None, {"url": "sqlite:///app.db"})
-        engine = AsyncEngine(_sqlite.for_sessions(made.sync_engine))
+        engine = AsyncForSessions(made)
         async with engine.begin() as connection:
             await connection.exec_driver_sql("CREATE TABLE t (a INTEGER)")
             await connection.exec_driver_sql("INSERT INTO t VALUES (0)")
         await asyncio.gather(*(write(engine, number) for number in range(5)))
-        async with engine.connect() as first, engine.connect() as second:
+        async with engine.connect() as first:
             found = await first.exec_driver_sql("SELECT a FROM t")
             assert found.scalar() == 5
-            with pytest.raises(DatabaseBusy):
-                await second.exec_driver_sql("SELECT 1")
+            async with engine.connect() as second:
+                with pytest.raises(DatabaseBusy):
+                    await second.exec_driver_sql("SELECT 1")
         await made.dispose()
 
     app.config["SQLALCHEMY_SQLITE_BUSY_TIMEOUT"] = timedelta(seconds=0.3)

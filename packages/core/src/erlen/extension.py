@@ -64,14 +64,14 @@ class ContractError(RuntimeError):
     """An extension and this core do not fit together."""
 
 
-def current_context() -> object | None:
+def current_context() -> t.Any:
     """Return the application context that is in force, or None.
 
     It is what `current_app` and `g` belong to: one object for each request and
     each command, alive until the teardown functions have run. Extensions keep
     by it what lives as long.
     """
-    return _state.current.get()[0]  # type: ignore[no-any-return]  # PERF: no cast
+    return _state.current.get()[0]
 
 
 def _parse(name: str, contract: t.Any) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 An async connection belongs to the event loop that opened it. So there are
 engines for each loop; where the loop ends with the view (WSGI) or without a word
-(in tests), nothing is kept in a pool.
+(of scripts and tests), nothing is kept in a pool.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import asyncio
 import typing as t
 import weakref
 
-from sqlalchemy import orm
 from sqlalchemy import pool as sa_pool
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,11 +20,12 @@ from erlen import request
 
 from . import track_modifications
 from ._engines import make_async_engine
-from ._sqlite import for_sessions
 from .session import Session
 
 if t.TYPE_CHECKING:
     import collections.abc as cabc
+
+    import sqlalchemy as sa
 
     from ._protocols import Database
 
@@ -40,11 +40,9 @@ class _InnerSession(Session):
 
     def __init__(self, db: Database, engines: Engines, **kwargs: t.Any) -> None:
         super().__init__(db, **kwargs)
-        self._sync_engines = {
-            key: for_sessions(it.sync_engine) for key, it in engines.items()
-        }
+        self._sync_engines = {key: it.sync_engine for key, it in engines.items()}
 
-    def _find_engines(self) -> cabc.Mapping[str | None, t.Any]:
+    def _find_engines(self) -> cabc.Mapping[str | None, sa.Engine]:
         return self._sync_engines
 
 
@@ -77,6 +75,7 @@ class AsyncSessions:
         self._engines: weakref.WeakKeyDictionary[Loop, dict[bool, Engines]]
         self._engines = weakref.WeakKeyDictionary()
         self._ended: list[AsyncEngine] = []
+        self._closing: set[asyncio.Task[None]] = set()
         self._sessions: dict[t.Any, AsyncSession] = {}
 
     def engines(self) -> Engines:
@@ -86,9 +85,10 @@ class AsyncSessions:
             RuntimeError: No event loop is running.
         """
         loop = asyncio.get_running_loop()
-        pooled = not (
-            t.cast("t.Any", self._app()).testing
-            or (has_request_context() and request.scope is None)
+        pooled = (
+            has_request_context()
+            and request.scope is not None
+            and not t.cast("t.Any", self._app()).testing
         )
         found = self._engines.setdefault(loop, {})
         if pooled not in found:
@@ -129,11 +129,13 @@ class AsyncSessions:
         if session is None:
             return
         try:
-            asyncio.get_running_loop()
+            loop = asyncio.get_running_loop()
         except RuntimeError:
             ctx.app.ensure_sync(self._close)(session)
-        else:
-            _drop(session.sync_session)
+        else:  # which cannot stop for it here
+            task = loop.create_task(self._close(session))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
     async def _close(self, session: AsyncSession) -> None:
         ended, self._ended = self._ended, []
@@ -143,20 +145,12 @@ class AsyncSessions:
 
     async def dispose(self) -> None:
         """Close the connections that the pools of the running loop keep."""
-        for engines in self._engines.pop(asyncio.get_running_loop(), {}).values():
+        loop = asyncio.get_running_loop()
+        for task in [it for it in self._closing if it.get_loop() is loop]:
+            await task
+        for engines in self._engines.pop(loop, {}).values():
             for engine in engines.values():
                 await engine.dispose()
-
-
-def _drop(session: orm.Session) -> None:
-    """End a session in a script, whose event loop cannot stop for it.
-
-    A connection that is still in use cannot be given back, which would have to be
-    waited for: it is cut off.
-    """
-    if session.in_transaction():
-        session.invalidate()
-    session.close()
 
 
 def _without_pool(options: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:

