@@ -20,9 +20,9 @@ app globals _inspection _serve cli pytest_plugin sansio.app sansio.blueprints sa
 """,
     "erlen_db": """
 _names _protocols _settings _limits errors
-table pagination query keyset model versioning session
+_sqlite_queue _sqlite table pagination query keyset model versioning session
 _statements record_queries track_modifications _watch
-_psycopg _postgresql _pymysql _asyncmy _mariadb _sqlite_queue _sqlite _engines
+_psycopg _postgresql _pymysql _asyncmy _mariadb _engines
 transactions _async _declarative
 _checks cli extension sessions
 migrate._errors migrate._legacy migrate._models migrate._progress migrate._config migrate._state

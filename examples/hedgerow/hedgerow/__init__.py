@@ -32,7 +32,7 @@ def create_app(
     app = Erlen(__name__, instance_path=instance_path)
     instance = Path(app.instance_path)
     app.config.from_mapping(
-        DATABASE=instance / "notebook.db",
+        SQLALCHEMY_DATABASE_URI="sqlite:///notebook.db",  # in `instance_path`
         ATTACHMENTS=instance / "attachments",
         DEMO_DATA=True,
         BROADCAST="memory://",

@@ -6,7 +6,6 @@ page cannot do that, so the API needs no token.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -36,6 +35,8 @@ from .checks import SEARCH
 from .checks import SIGHTING
 from .checks import CheckError
 from .checks import check
+from .db import db
+from .models import Sighting
 
 # An unknown address under /api is answered here too, not by the pages.
 bp = Blueprint("api", __name__, url_prefix="/api", owns_prefix=True)
@@ -48,20 +49,21 @@ def index() -> ResponseReturnValue:
     """List sightings, the newest first."""
     wanted = check(request.args, SEARCH)
     page = notebook.search(wanted)
+    pages = page.pages or 1  # an empty list has one
 
     def link(number: int) -> str | None:
-        if not 1 <= number <= page.count:
+        if not 1 <= number <= pages:
             return None
         filters = {name: value for name, value in wanted.items() if value}
         return url_for(".index", **{**filters, "page": number})
 
     return {
-        "items": [_public(row) for row in page.items],
+        "items": [_public(it) for it in page],
         "total": page.total,
-        "page": page.number,
-        "pages": page.count,
-        "previous": link(page.number - 1),
-        "next": link(page.number + 1),
+        "page": page.page,
+        "pages": pages,
+        "previous": link(page.page - 1),
+        "next": link(page.page + 1),
     }
 
 
@@ -71,46 +73,50 @@ def feed() -> ResponseReturnValue:
     seen = last_event_id() or request.args.get("after")
     after = check({"after": seen}, FEED)["after"]
     if after is None:
-        after = sum(row["id"] for row in notebook.latest(1))  # 0 for an empty one
+        after = sum(it.id for it in notebook.latest(1))  # 0 for an empty one
+        db.release()  # a reader stays for hours
     return EventStream(_news(after), convert=_event, retry=1000)
 
 
 @bp.post("/sightings")
 def create() -> ResponseReturnValue:
     """Write down a sighting."""
-    sighting_id = notebook.add(check(_body(), SIGHTING))
-    address = url_for(".read", sighting_id=sighting_id)
-    return _public(_found(sighting_id)), 201, {"Location": address}
+    sighting = notebook.add(check(_body(), SIGHTING))
+    address = url_for(".read", sighting_id=sighting.id)
+    return _public(sighting), 201, {"Location": address}
 
 
 @bp.get(SIGHTING_URL)
 def read(sighting_id: int) -> ResponseReturnValue:
     """Return one sighting and its attachments."""
-    row = _found(sighting_id)
+    sighting = notebook.get(sighting_id)
     files = [
         {
-            "url": url_for("pages.attachment", name=file["name"]),
-            **{key: file[key] for key in ("title", "caption", "media_type", "size")},
+            "url": url_for("pages.attachment", name=file.name),
+            "title": file.title,
+            "caption": file.caption,
+            "media_type": file.media_type,
+            "size": file.size,
         }
-        for file in attachments.of(sighting_id)
+        for file in sighting.attachments
     ]
-    return {**_public(row), "attachments": files}
+    return {**_public(sighting), "attachments": files}
 
 
 @bp.patch(SIGHTING_URL)
 def update(sighting_id: int) -> ResponseReturnValue:
     """Change the fields that are sent."""
-    sighting = dict(_found(sighting_id))
-    notebook.change(sighting_id, sighting | check(_body(), SIGHTING, partial=True))
-    return _public(_found(sighting_id))
+    sighting = notebook.get(sighting_id)
+    notebook.change(sighting, check(_body(), SIGHTING, partial=True))
+    return _public(sighting)
 
 
 @bp.delete(SIGHTING_URL)
 def delete(sighting_id: int) -> ResponseReturnValue:
     """Strike out a sighting with its attachments."""
-    _found(sighting_id)
-    attachments.remove(attachments.of(sighting_id))
-    notebook.remove(sighting_id)
+    sighting = notebook.get(sighting_id)
+    attachments.remove(sighting.attachments)
+    notebook.remove(sighting)
     return "", 204
 
 
@@ -143,29 +149,25 @@ def _body() -> dict[str, Any]:
     return body
 
 
-def _found(sighting_id: int) -> sqlite3.Row:
-    return notebook.get(sighting_id) or abort(404, "There is no such sighting.")
-
-
-def _news(last: int) -> Iterator[sqlite3.Row]:
+def _news(last: int) -> Iterator[Sighting]:
     """Yield each sighting after the last one that was seen, for ever."""
     with closing(live.broadcast().subscribe(live.SIGHTINGS)) as calls:
         for rest in live.rests():
-            while rows := live.look(notebook.after, last):
-                yield from rows
-                last = rows[-1]["id"]
+            while news := live.look(notebook.after, last):
+                yield from news
+                last = news[-1].id
             try:
                 calls.get(rest)
             except (SubscriberTooSlow, SubscriptionClosed):  # the reader has left
                 return
 
 
-def _event(row: sqlite3.Row) -> Event:
-    page = url_for("pages.show", sighting_id=row["id"])
-    return Event({**_public(row), "page": page}, event="sighting", id=row["id"])
+def _event(it: Sighting) -> Event:
+    page = url_for("pages.show", sighting_id=it.id)
+    return Event({**_public(it), "page": page}, event="sighting", id=it.id)
 
 
-def _public(row: sqlite3.Row) -> dict[str, Any]:
+def _public(it: Sighting) -> dict[str, Any]:
     fields = ("id", *SIGHTING, "written_at")
-    address = url_for(".read", sighting_id=row["id"])
-    return {"url": address, **{name: row[name] for name in fields}}
+    address = url_for(".read", sighting_id=it.id)
+    return {"url": address, **{name: getattr(it, name) for name in fields}}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import uuid
 from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from werkzeug.datastructures import FileStorage
@@ -14,7 +14,8 @@ from werkzeug.utils import secure_filename
 from erlen import current_app
 
 from .checks import CheckError
-from .db import get_db
+from .db import db
+from .models import Attachment
 
 LIMIT = 4 * 1024**2  # bytes
 # How a whole file of each type begins and ends. SVG and HTML are left out on purpose:
@@ -42,40 +43,34 @@ def add(sighting_id: int, file: FileStorage | None, caption: str) -> None:
     name = f"{uuid.uuid4().hex}.{suffix}"
     title = Path(secure_filename(file.filename or "")).stem[:60] or "attachment"
     folder().joinpath(name).write_bytes(data)
-    with get_db() as db:
-        db.execute(
-            """
-            INSERT INTO attachments
-                (sighting_id, name, title, caption, media_type, size)
-            VALUES (?, ?, ?, ?, ?, ?)
-            """,
-            (sighting_id, name, f"{title}.{suffix}", caption, media_type, len(data)),
-        )
+    attachment = Attachment(
+        sighting_id=sighting_id,
+        name=name,
+        title=f"{title}.{suffix}",
+        caption=caption,
+        media_type=media_type,
+        size=len(data),
+    )
+    with db.transaction() as session:
+        session.add(attachment)
 
 
-def get(name: str) -> sqlite3.Row | None:
-    """Return what is known of a kept file, or None."""
-    query = "SELECT * FROM attachments WHERE name = ?"
-    return get_db().execute(query, (name,)).fetchone()
+def get(name: str) -> Attachment:
+    """Return what is known of a kept file, or answer 404."""
+    return db.one_or_404(db.select(Attachment).where(Attachment.name == name))
 
 
-def of(sighting_id: int) -> list[sqlite3.Row]:
-    """Return the attachments of a sighting, the oldest first."""
-    query = "SELECT * FROM attachments WHERE sighting_id = ? ORDER BY id"
-    return get_db().execute(query, (sighting_id,)).fetchall()
-
-
-def every() -> list[sqlite3.Row]:
+def every() -> Sequence[Attachment]:
     """Return every attachment."""
-    return get_db().execute("SELECT * FROM attachments").fetchall()
+    return db.session.scalars(db.select(Attachment)).all()
 
 
-def remove(attachments: Iterable[sqlite3.Row]) -> None:
+def remove(attachments: Iterable[Attachment]) -> None:
     """Forget these attachments and delete their files."""
     for attachment in attachments:
-        with get_db() as db:
-            db.execute("DELETE FROM attachments WHERE id = ?", (attachment["id"],))
-        folder().joinpath(attachment["name"]).unlink(missing_ok=True)
+        with db.transaction() as session:
+            session.delete(attachment)
+        folder().joinpath(attachment.name).unlink(missing_ok=True)
 
 
 def folder() -> Path:

@@ -1,39 +1,45 @@
-"""The notebook's SQLite file: one connection for each application context."""
+"""The notebook's database: SQLite, or the one that `SQLALCHEMY_DATABASE_URI` names."""
 
 from __future__ import annotations
 
-import sqlite3
 import unicodedata
+from pathlib import Path
+from typing import ClassVar
+
+from sqlalchemy import MetaData
+from sqlalchemy import String
+from sqlalchemy import Text
+from sqlalchemy.orm import DeclarativeBase
 
 from erlen import Erlen
-from erlen import current_app
-from erlen import g
+from erlen_db import NAMING_CONVENTION
+from erlen_db import SQLAlchemy
+from erlen_db.migrate import Migrate
+from erlen_db.migrate import upgrade
+
+
+class Base(DeclarativeBase):
+    """What all models share."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    # The limits of texts are in `checks`; servers want one of their own for an index.
+    type_annotation_map: ClassVar = {str: String(200).with_variant(Text(), "sqlite")}
+
+
+# What was written can still be shown after the commit, without reading it again.
+db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+migrate = Migrate(db=db, directory=Path(__file__).with_name("migrations"))
 
 
 def init_app(app: Erlen) -> None:
-    """Create what the schema lacks, and close each connection with its context."""
-    app.teardown_appcontext(_close)
-    with app.app_context(), app.open_resource("schema.sql") as schema:
-        get_db().executescript(schema.read().decode())
-
-
-def get_db() -> sqlite3.Connection:
-    """Return the connection of this application context, opened on first use."""
-    if "db" not in g:
-        # A streamed answer may be sent by another thread than the view's.
-        g.db = sqlite3.connect(current_app.config["DATABASE"], check_same_thread=False)
-        g.db.row_factory = sqlite3.Row
-        g.db.execute("PRAGMA foreign_keys = ON")
-        g.db.create_function("fold", 1, fold, deterministic=True)
-    return g.db
+    """Open the database, and bring it up to date."""
+    db.init_app(app)
+    migrate.init_app(app)
+    with app.app_context():
+        upgrade()  # workers that start together wait for the first
 
 
 def fold(text: str) -> str:
     """Return `text` for searching: without case and accents."""
     letters = unicodedata.normalize("NFKD", text.casefold())
     return "".join(char for char in letters if not unicodedata.combining(char))
-
-
-def _close(exc: BaseException | None) -> None:
-    if "db" in g:
-        g.pop("db").close()

@@ -20,7 +20,8 @@ from . import attachments
 from . import notebook
 from .checks import SEARCH
 from .checks import check
-from .db import get_db
+from .models import Pen
+from .models import the_pen
 
 FOLDER = Path(__file__).with_name("demo")
 YEARS = 3
@@ -71,7 +72,7 @@ def sow(today: date) -> None:
         path = FOLDER / f"{species.lower().replace(' ', '-')}.png"
         with path.open("rb") as file:
             upload = FileStorage(file, filename=path.name)
-            attachments.add(newest["id"], upload, caption)
+            attachments.add(newest.id, upload, caption)
 
 
 @click.command("init-db")
@@ -94,11 +95,10 @@ def init_db(*, demo: bool, yes: bool) -> None:
 
 def _first_start() -> bool:
     """Tell the truth once in the life of a database, and to one process only."""
-    with get_db() as db:
-        db.execute("BEGIN IMMEDIATE")
-        [(version,)] = db.execute("PRAGMA user_version")
-        db.execute("PRAGMA user_version = 1")
-    return version == 0
+    with the_pen() as session:
+        pen = session.get_one(Pen, 1)
+        first, pen.fresh = pen.fresh, False
+    return first
 
 
 def _sightings(today: date) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,8 @@ from datetime import date
 from math import ceil
 
 from .checks import KINDS
-from .db import get_db
+from .db import db
+from .models import Sighting
 
 TWIGS = 4  # in a month, of seven or eight days each
 TALLEST = 36  # leaves on a twig; when days are busier, a leaf stands for more
@@ -57,16 +58,18 @@ class Hedge:
 
 def hedge(today: date) -> Hedge:
     """Return the hedge of the twelve months that end with that of `today`."""
-    rows = get_db().execute(
-        """
-        SELECT substr(seen_on, 1, 7) AS month,
-               (CAST(substr(seen_on, 9) AS INTEGER) - 1) * :twigs / 31 AS twig,
-               kind, count(*)
-        FROM sightings WHERE seen_on >= :since GROUP BY month, twig, kind
-        """,
-        {"twigs": TWIGS, "since": _months(today)[0].first.isoformat()},
+    day = db.func.substr(Sighting.seen_on, 9).cast(db.Integer)
+    columns = (
+        db.func.substr(Sighting.seen_on, 1, 7).label("month"),
+        ((day - 1) * TWIGS // 31).label("twig"),
+        Sighting.kind,
     )
-    return grow(rows, today)
+    query = (
+        db.select(*columns, db.func.count())
+        .where(Sighting.seen_on >= _months(today)[0].first.isoformat())
+        .group_by("month", "twig", "kind")
+    )
+    return grow(db.session.execute(query), today)
 
 
 def grow(rows: Iterable[tuple[str, int, str, int]], today: date) -> Hedge:

@@ -2,150 +2,143 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field
 from typing import Any
 
+from sqlalchemy import Select
+
+from erlen_db.pagination import Pagination
+
 from . import live
-from .db import get_db
-
-MATCHING = """
-    FROM entries
-    WHERE (:kind = '' OR kind = :kind)
-      AND (:since = '' OR seen_on >= :since)
-      AND (:until = '' OR seen_on <= :until)
-      AND (:q = '' OR instr(
-          fold(species || ' ' || place || ' ' || observer || ' ' || note), fold(:q)))
-"""
-ALL = "SELECT *" + MATCHING + "ORDER BY seen_on DESC, id DESC"
-PAGE = ALL + " LIMIT :per_page OFFSET (:page - 1) * :per_page"
-INSERT = """
-    INSERT INTO sightings (species, kind, count, seen_on, place, observer, note)
-    VALUES (:species, :kind, :count, :seen_on, :place, :observer, :note)
-"""
+from .db import db
+from .db import fold
+from .models import Sighting
+from .models import the_pen
 
 
-@dataclass(frozen=True)
-class Page:
-    """One page of sightings and where it stands among the others."""
-
-    items: list[sqlite3.Row]
-    total: int
-    number: int
-    size: int
-
-    @property
-    def count(self) -> int:
-        """How many pages there are; an empty list has one."""
-        return max(1, -(-self.total // self.size))
-
-
-def search(wanted: Mapping[str, Any]) -> Page:
+def search(wanted: Mapping[str, Any]) -> Pagination[Sighting]:
     """Return the page of sightings that checked `checks.SEARCH` values ask for."""
-    db = get_db()
-    total = db.execute("SELECT count(*)" + MATCHING, wanted).fetchone()[0]
-    rows = db.execute(PAGE, wanted).fetchall()
-    return Page(rows, total, wanted["page"], wanted["per_page"])
+    return db.paginate(
+        _matching(wanted).options(db.selectinload(Sighting.attachments)),
+        page=wanted["page"],
+        per_page=wanted["per_page"],
+        error_out=False,
+    )
 
 
-def everything(wanted: Mapping[str, Any]) -> Iterator[sqlite3.Row]:
-    """Yield all sightings that match, read from the file as they are consumed."""
-    yield from get_db().execute(ALL, wanted)
+def everything(wanted: Mapping[str, Any]) -> Iterator[Sighting]:
+    """Yield all sightings that match; slow readers do not keep a connection."""
+    query = _matching(wanted)
+    cursor: str | None = ""  # the first page, and none that the address names
+    while cursor is not None:
+        page = db.paginate_keyset(query, cursor=cursor, per_page=500, max_per_page=None)
+        db.release()
+        yield from page
+        cursor = page.next_cursor
 
 
-def get(sighting_id: int) -> sqlite3.Row | None:
-    """Return one sighting, or None."""
-    query = "SELECT * FROM sightings WHERE id = ?"
-    return get_db().execute(query, (sighting_id,)).fetchone()
+def get(sighting_id: int) -> Sighting:
+    """Return one sighting, or answer 404."""
+    none = "There is no such sighting."
+    return db.get_or_404(Sighting, sighting_id, description=none)
 
 
-def latest(count: int) -> list[sqlite3.Row]:
+def latest(count: int) -> Sequence[Sighting]:
     """Return the sightings that were written down last, whatever their days."""
-    query = "SELECT * FROM sightings ORDER BY id DESC LIMIT ?"
-    return get_db().execute(query, (count,)).fetchall()
+    query = db.select(Sighting).order_by(Sighting.id.desc()).limit(count)
+    return db.session.scalars(query).all()
 
 
-def after(sighting_id: int) -> list[sqlite3.Row]:
+def after(sighting_id: int) -> Sequence[Sighting]:
     """Return some of those that were written down after one, the oldest first."""
-    query = "SELECT * FROM sightings WHERE id > ? ORDER BY id LIMIT 100"
-    return get_db().execute(query, (sighting_id,)).fetchall()
+    query = db.select(Sighting).where(Sighting.id > sighting_id)
+    return db.session.scalars(query.order_by(Sighting.id).limit(100)).all()
 
 
-def add(sighting: Mapping[str, Any]) -> int:
-    """Write down a checked sighting and call all readers; return its number."""
-    with get_db() as db:
-        [(sighting_id,)] = db.execute(INSERT + " RETURNING id", sighting)
+def add(values: Mapping[str, Any]) -> Sighting:
+    """Write down a checked sighting and call all readers."""
+    sighting = Sighting(**values)
+    with the_pen() as session:
+        session.add(sighting)
     live.call(live.SIGHTINGS)
-    return sighting_id
+    return sighting
 
 
 def add_many(sightings: Iterable[Mapping[str, Any]]) -> None:
     """Write down many at once: all of them or, when one fails, none."""
-    with get_db() as db:
-        db.executemany(INSERT, sightings)
+    with the_pen() as session:
+        session.add_all(Sighting(**values) for values in sightings)
 
 
-def change(sighting_id: int, sighting: Mapping[str, Any]) -> None:
-    """Replace all fields of a sighting by checked ones."""
-    with get_db() as db:
-        db.execute(
-            """
-            UPDATE sightings
-            SET species = :species, kind = :kind, count = :count, seen_on = :seen_on,
-                place = :place, observer = :observer, note = :note
-            WHERE id = :id
-            """,
-            {**sighting, "id": sighting_id},
-        )
+def change(sighting: Sighting, values: Mapping[str, Any]) -> None:
+    """Replace fields of a sighting by checked ones."""
+    with db.transaction():
+        for name, value in values.items():
+            setattr(sighting, name, value)
 
 
-def remove(sighting_id: int) -> None:
+def remove(sighting: Sighting) -> None:
     """Strike out a sighting."""
-    with get_db() as db:
-        db.execute("DELETE FROM sightings WHERE id = ?", (sighting_id,))
+    with db.transaction() as session:
+        session.delete(sighting)
 
 
 def clear() -> None:
     """Strike out all sightings."""
-    with get_db() as db:
-        db.execute("DELETE FROM sightings")
+    with db.transaction() as session:
+        session.execute(db.delete(Sighting))
 
 
-def species(kind: str = "") -> list[sqlite3.Row]:
-    """Return each species with its sightings, first and last day, by name."""
-    return (
-        get_db()
-        .execute(
-            """
-            SELECT species, kind, count(*) AS sightings,
-                   min(seen_on) AS first_day, max(seen_on) AS last_day
-            FROM sightings
-            WHERE (:kind = '' OR kind = :kind)
-            GROUP BY species, kind
-            ORDER BY fold(species)
-            """,
-            {"kind": kind},
-        )
-        .fetchall()
-    )
+@dataclass
+class Species:
+    """All that was seen of a species."""
+
+    species: str
+    kind: str
+    first_day: str
+    last_day: str
+    months: list[int] = field(default_factory=lambda: [0] * 12)  # sightings in each
 
 
-def months() -> dict[tuple[str, str], list[int]]:
-    """Return the sightings in each month of the year, by species and kind."""
-    calendar: dict[tuple[str, str], list[int]] = {}
-    query = """
-        SELECT species, kind, CAST(substr(seen_on, 6, 2) AS INTEGER) AS month, count(*)
-        FROM sightings GROUP BY species, kind, month
-    """
-    for name, kind, month, count in get_db().execute(query):
-        calendar.setdefault((name, kind), [0] * 12)[month - 1] = count
-    return calendar
+def species(kind: str = "") -> list[Species]:
+    """Return each species, by name."""
+    month = db.func.substr(Sighting.seen_on, 6, 2).cast(db.Integer).label("month")
+    days = db.func.min(Sighting.seen_on), db.func.max(Sighting.seen_on)
+    query = db.select(Sighting.species, Sighting.kind, *days, month, db.func.count())
+    if kind:
+        query = query.where(Sighting.kind == kind)
+    known: dict[tuple[str, str], Species] = {}
+    for name, its_kind, first, last, number, count in db.session.execute(
+        query.group_by("species", "kind", "month")
+    ):
+        one = known.setdefault((name, its_kind), Species(name, its_kind, first, last))
+        one.first_day = min(one.first_day, first)
+        one.last_day = max(one.last_day, last)
+        one.months[number - 1] = count
+    return [known[key] for key in sorted(known, key=lambda key: (fold(key[0]), key))]
 
 
-def places() -> list[str]:
+def places() -> Sequence[str]:
     """Return the known places, the most visited first."""
-    query = "SELECT place FROM sightings GROUP BY place ORDER BY count(*) DESC LIMIT 50"
-    return [place for (place,) in get_db().execute(query)]
+    order = db.func.count().desc(), Sighting.place
+    query = db.select(Sighting.place).group_by(Sighting.place).order_by(*order)
+    return db.session.scalars(query.limit(50)).all()
+
+
+def _matching(wanted: Mapping[str, Any]) -> Select[Sighting]:
+    query = db.select(Sighting).order_by(Sighting.seen_on.desc(), Sighting.id.desc())
+    if wanted["kind"]:
+        query = query.where(Sighting.kind == wanted["kind"])
+    if wanted["since"]:
+        query = query.where(Sighting.seen_on >= wanted["since"])
+    if wanted["until"]:
+        query = query.where(Sighting.seen_on <= wanted["until"])
+    if wanted["q"]:
+        words = fold(wanted["q"])
+        query = query.where(Sighting.folded.contains(words, autoescape=True))
+    return query

@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import re
-import sqlite3
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from datetime import date
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any
 
 from erlen import Blueprint
@@ -34,13 +33,14 @@ from . import notebook
 from .checks import CheckError
 from .checks import check
 from .hedge import hedge
+from .models import Sighting
 
 bp = Blueprint("pages", __name__)
 bp.before_request(csrf.protect)
 
 FILTERS = ("q", "kind", "since", "until")
 COLUMNS = ("id", *checks.SIGHTING, "written_at")
-SIGHTING = "/sightings/<int(max=999999999):sighting_id>"  # SQLite has its own limit
+SIGHTING = "/sightings/<int(max=999999999):sighting_id>"  # databases have a limit
 # A browser takes `//host` and `/\host` for another site.
 OWN_ADDRESS = re.compile(r"/([^/\\\s][^\\\s]*)?")
 
@@ -62,12 +62,12 @@ def index() -> ResponseReturnValue:
     """Show a page of the notebook, day by day."""
     wanted = _wanted()
     page = notebook.search(wanted)
-    if page.number > page.count:
-        abort(404, f"The list ends with page {page.count}.")
+    if page.page > (pages := page.pages or 1):
+        abort(404, f"The list ends with page {pages}.")
     return render_template(
         "index.html",
         page=page,
-        days=groupby(page.items, itemgetter("seen_on")),
+        days=groupby(page, attrgetter("seen_on")),
         filters={name: wanted[name] for name in FILTERS if wanted[name]},
         hedge=hedge(date.today()),
         ink=notebook.latest(3),
@@ -82,7 +82,6 @@ def species() -> ResponseReturnValue:
         "species.html",
         kind=kind,
         species=notebook.species(kind),
-        months=notebook.months(),
     )
 
 
@@ -93,8 +92,8 @@ def export() -> ResponseReturnValue:
 
     def lines() -> Iterator[str]:
         yield _csv_line(COLUMNS)
-        for row in notebook.everything(wanted):
-            yield _csv_line(row[column] for column in COLUMNS)
+        for sighting in notebook.everything(wanted):
+            yield _csv_line(getattr(sighting, column) for column in COLUMNS)
 
     return Response(
         stream_with_context(lines()),
@@ -110,31 +109,30 @@ def new() -> ResponseReturnValue:
         blank = {"seen_on": date.today(), "count": 1, "observer": session.get("name")}
         return _form(blank)
     try:
-        sighting = check(request.form, checks.SIGHTING)
+        sighting = notebook.add(check(request.form, checks.SIGHTING))
     except CheckError as exc:
         return _form(request.form, exc.errors)
-    sighting_id = notebook.add(sighting)
-    session["name"] = sighting["observer"]
-    flash(f"{sighting['species']} is in the notebook.")
-    return redirect(url_for(".show", sighting_id=sighting_id))
+    session["name"] = sighting.observer
+    flash(f"{sighting.species} is in the notebook.")
+    return redirect(url_for(".show", sighting_id=sighting.id))
 
 
 @bp.get(SIGHTING)
 def show(sighting_id: int) -> ResponseReturnValue:
     """Show one sighting with its attachments."""
-    return _show(_found(sighting_id))
+    return _show(notebook.get(sighting_id))
 
 
 @bp.route(f"{SIGHTING}/edit", methods=["GET", "POST"])
 def edit(sighting_id: int) -> ResponseReturnValue:
     """Correct a sighting."""
-    before = _found(sighting_id)
+    sighting = notebook.get(sighting_id)
     if request.method == "GET":
-        return _form(dict(before), sighting=before)
+        return _form(sighting, sighting=sighting)
     try:
-        notebook.change(sighting_id, check(request.form, checks.SIGHTING))
+        notebook.change(sighting, check(request.form, checks.SIGHTING))
     except CheckError as exc:
-        return _form(request.form, exc.errors, before)
+        return _form(request.form, exc.errors, sighting)
     flash("The sighting is corrected.")
     return redirect(url_for(".show", sighting_id=sighting_id))
 
@@ -142,17 +140,17 @@ def edit(sighting_id: int) -> ResponseReturnValue:
 @bp.post(f"{SIGHTING}/delete")
 def delete(sighting_id: int) -> ResponseReturnValue:
     """Strike out a sighting with its attachments."""
-    sighting = _found(sighting_id)
-    attachments.remove(attachments.of(sighting_id))
-    notebook.remove(sighting_id)
-    flash(f"{sighting['species']} is struck out.")
+    sighting = notebook.get(sighting_id)
+    attachments.remove(sighting.attachments)
+    notebook.remove(sighting)
+    flash(f"{sighting.species} is struck out.")
     return redirect(url_for(".index"))
 
 
 @bp.post(f"{SIGHTING}/attachments")
 def attach(sighting_id: int) -> ResponseReturnValue:
     """Take in a picture or a PDF."""
-    sighting = _found(sighting_id)
+    sighting = notebook.get(sighting_id)
     try:
         caption = check(request.form, checks.ATTACHMENT)["caption"]
         attachments.add(sighting_id, request.files.get("file"), caption)
@@ -165,23 +163,23 @@ def attach(sighting_id: int) -> ResponseReturnValue:
 @bp.get("/attachments/<path:name>")
 def attachment(name: str) -> ResponseReturnValue:
     """Send an attachment: pictures to be seen, all others to be saved."""
-    file = attachments.get(name) or abort(404)
+    file = attachments.get(name)
     return send_from_directory(
         attachments.folder(),
         name,
-        mimetype=file["media_type"],
-        as_attachment=not file["media_type"].startswith("image/"),
-        download_name=file["title"],
+        mimetype=file.media_type,
+        as_attachment=not file.media_type.startswith("image/"),
+        download_name=file.title,
     )
 
 
 @bp.post("/attachments/<name>/delete")
 def detach(name: str) -> ResponseReturnValue:
     """Delete an attachment."""
-    file = attachments.get(name) or abort(404)
+    file = attachments.get(name)
     attachments.remove([file])
-    flash(f"{file['title']} is deleted.")
-    return redirect(url_for(".show", sighting_id=file["sighting_id"]))
+    flash(f"{file.title} is deleted.")
+    return redirect(url_for(".show", sighting_id=file.sighting_id))
 
 
 @bp.route("/settings", methods=["GET", "POST"])
@@ -221,14 +219,10 @@ def _wanted() -> dict[str, Any]:
     return wanted | {"per_page": int(session.get("per_page", 20))}
 
 
-def _found(sighting_id: int) -> sqlite3.Row:
-    return notebook.get(sighting_id) or abort(404, "There is no such sighting.")
-
-
 def _form(
-    values: Mapping[str, Any],
+    values: Mapping[str, Any] | Sighting,
     errors: Mapping[str, str] | None = None,
-    sighting: sqlite3.Row | None = None,
+    sighting: Sighting | None = None,
 ) -> tuple[str, int]:
     page = render_template(
         "form.html",
@@ -241,14 +235,9 @@ def _form(
 
 
 def _show(
-    sighting: sqlite3.Row, errors: Mapping[str, str] | None = None
+    sighting: Sighting, errors: Mapping[str, str] | None = None
 ) -> tuple[str, int]:
-    page = render_template(
-        "sighting.html",
-        sighting=sighting,
-        attachments=attachments.of(sighting["id"]),
-        errors=errors or {},
-    )
+    page = render_template("sighting.html", sighting=sighting, errors=errors or {})
     return page, 422 if errors else 200
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
+import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -29,7 +29,8 @@ from .checks import CheckError
 from .checks import check
 from .checks import optional
 from .checks import whole
-from .messages import Visit
+from .models import Message
+from .models import Visit
 
 bp = Blueprint("talk", __name__)
 bp.before_request(csrf.protect)
@@ -67,7 +68,7 @@ async def join(room: str) -> None:
         after = check(request.args, AFTER)["after"]
     except CheckError as exc:
         abort(400, str(exc))
-    visit = Visit(room, name)
+    visit = Visit(key=secrets.token_hex(), room=room, name=name)
     await websocket.accept()
     calls = live.broadcast().subscribe(_channel(room))
     try:
@@ -96,8 +97,8 @@ async def _tell(visit: Visit, calls: Subscription, last: int) -> None:
             await websocket.send_json({"people": people})
             known = people
         while said := await live.alook(messages.after, visit.room, last):
-            await websocket.send_json({"messages": [_public(row) for row in said]})
-            last = said[-1]["id"]
+            await websocket.send_json({"messages": [_public(it) for it in said]})
+            last = said[-1].id
         try:
             await calls.aget(rest)
         except SubscriberTooSlow:  # the page, which comes again
@@ -131,17 +132,20 @@ def _page(room: str, errors: Mapping[str, str]) -> str:
         "talk.html",
         room=room,
         rooms=messages.ROOMS,
-        messages=[_public(row) for row in messages.latest(room)],
+        messages=[_public(it) for it in messages.latest(room)],
         longest=messages.LONGEST,
         errors=errors,
     )
 
 
-def _public(row: sqlite3.Row) -> dict[str, Any]:
+def _public(message: Message) -> dict[str, Any]:
     """Return a message as pages show it; all clocks of the village agree."""
-    at = datetime.fromtimestamp(row["at"])
+    at = datetime.fromtimestamp(message.at)
     return {
-        **{name: row[name] for name in ("id", "author", "text", "key")},
+        "id": message.id,
+        "author": message.author,
+        "text": message.text,
+        "key": message.key,
         "at": at.isoformat(timespec="minutes"),
         "day": f"{at:%A}, {at.day} {at:%B %Y}",
         "time": f"{at:%H:%M}",

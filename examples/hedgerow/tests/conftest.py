@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
+from sqlalchemy import event
 
 from erlen import Erlen
 from erlen.testing import ErlenClient
@@ -16,6 +19,34 @@ from erlen.testing import ErlenClient
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from hedgerow import create_app
+
+
+@pytest.fixture(scope="session")
+def engines():
+    """The databases of all applications that tests make."""
+    engines: set[Engine] = set()
+
+    def note(connection):
+        engines.add(connection.engine)
+
+    event.listen(Engine, "engine_connect", note)
+    yield engines
+    event.remove(Engine, "engine_connect", note)
+    for engine in engines:
+        engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def no_connection_is_left(engines):
+    before = engines.copy()
+    yield
+    for engine in engines - before:
+        for _ in range(500):
+            if not engine.pool.checkedout():
+                break
+            time.sleep(0.01)  # a reader who has left may look once more
+        assert engine.pool.checkedout() == 0
+        engine.dispose()
 
 
 @pytest.fixture

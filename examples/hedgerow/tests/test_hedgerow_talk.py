@@ -208,7 +208,7 @@ def test_what_is_sent_again_is_said_once(app, person):
         while "twice" not in heard(nell):
             pass
     with app.app_context():
-        assert [row["text"] for row in messages.latest("bird")] == ["once", "twice"]
+        assert [it.text for it in messages.latest("bird")] == ["once", "twice"]
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_a_page_that_does_not_keep_up_comes_again(app, person, monkeypatch):
 
 def test_who_did_not_say_good_bye_is_forgotten(app, clock):
     with app.app_context():
-        messages.stay(messages.Visit("bird", "Nell"))
+        messages.stay(messages.Visit(key="1", room="bird", name="Nell"))
         clock.now += messages.ABSENT
         assert messages.people("bird") == ["Nell"]
         clock.now += 1

@@ -304,6 +304,18 @@ def test_a_naming_convention_for_new_projects(app):
     with pytest.raises(ValueError, match="naming_convention"):
         SQLAlchemy(metadata=sa.MetaData(), naming_convention=True)
 
+    class Base(orm.DeclarativeBase):
+        pass
+
+    db = SQLAlchemy(model_class=Base, naming_convention=True)
+
+    class Other(db.Model):
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    assert Other.__table__.primary_key.name == "pk_other"
+    with pytest.raises(ValueError, match="naming_convention"):
+        SQLAlchemy(model_class=Base, naming_convention=True)
+
 
 def test_questions_with_an_answer_or_a_404(app, db, Todo, client):
     @app.get("/<how>/<int:key>")

@@ -126,6 +126,10 @@ def test_in_a_function(app: Erlen) -> None:
 def meanings() -> None:
     t.assert_type(db.session.scalars(sa.select(Book)).all(), cabc.Sequence[Book])
     t.assert_type(db.session.scalars(db.select(Shelf)).all(), cabc.Sequence[Shelf])
+    t.assert_type(db.first_or_404(db.select(Shelf)), Shelf)
+    for number, title in db.session.execute(db.select(Book.id, Book.title)).tuples():
+        t.assert_type(number, int)
+        t.assert_type(title, str)
     t.assert_type(Book(title="a").to_dict(), dict[str, t.Any])
     t.assert_type(Point(1, y=2).x, int)
     t.assert_type(Line(length=1).length, int)

@@ -432,7 +432,8 @@ class RequestContext(_Context):
         if (
             plan.quiet
             and plan.fresh
-            and own is app_ctx is not None
+            and own is not None
+            and own is app_ctx
             and own._pushes == (None, None)
             and not self._holds
             and not request_tearing_down.receivers

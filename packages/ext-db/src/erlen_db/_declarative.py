@@ -49,6 +49,8 @@ def make_metadata(
     convention = NAMING_CONVENTION if naming_convention is True else naming_convention
     if own is None:
         own = sa.MetaData(naming_convention=dict(convention) if convention else None)
+    elif convention and own is not metadata and _is_untouched(own):
+        own.naming_convention = dict(convention)
     elif convention:
         raise ValueError(
             "SQLAlchemy(naming_convention=...) names the constraints of a metadata that"
@@ -57,6 +59,12 @@ def make_metadata(
         )
     own.info.setdefault("bind_key", None)
     return own
+
+
+def _is_untouched(metadata: sa.MetaData) -> bool:
+    """Say whether a metadata is as a new declarative base has it."""
+    convention = sa.MetaData().naming_convention
+    return not metadata.tables and metadata.naming_convention == convention
 
 
 def make_model(

@@ -23,6 +23,7 @@ from . import _limits
 from . import _mariadb
 from . import _postgresql
 from . import _sqlite
+from .errors import DatabaseBusy
 from .errors import DatabaseUnavailable
 from .errors import PoolExhausted
 from .errors import StaleSnapshot
@@ -339,7 +340,10 @@ class _Handler:
         """Log the cause, which the answer does not tell."""
         cause = _hide_password(self._url, _tell(orig))
         where = f" [SQL: {ctx.statement}]" if ctx.statement else ""
-        if kind is StaleSnapshot:
+        if kind is StaleSnapshot or (
+            # SQLite lets nobody wait who has read before.
+            kind is DatabaseBusy and self._family is _sqlite and ctx.statement
+        ):
             _log.warning(_STALE, self._name, cause, where)
         elif kind is not DatabaseUnavailable:
             _log.warning("%s is busy or slow: %s%s", self._name, cause, where)

@@ -275,7 +275,9 @@ class SQLAlchemy(Names):
         if not name.startswith("_"):
             for module in (sa, orm):
                 if hasattr(module, name):
-                    return getattr(module, name)
+                    # Found once, it is an attribute.
+                    found = self.__dict__[name] = getattr(module, name)
+                    return found
         raise AttributeError(
             f"{type(self).__name__!r} has no attribute {name!r}, and neither have"
             " sqlalchemy and sqlalchemy.orm."

@@ -1,8 +1,3 @@
--- Run at every start: each statement does nothing when its work is done.
-
--- A long export reads while others write.
-PRAGMA journal_mode = WAL;
-
 CREATE TABLE IF NOT EXISTS sightings (
     -- A number is never given again: pages ask for what came after one.
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
