@@ -418,14 +418,18 @@ def test_a_ping_asks_all_databases(app, tmp_path):
     assert not health.ok
 
 
-def test_a_child_process_makes_connections_of_its_own(app, tmp_path):
+def test_a_child_process_makes_connections_of_its_own(app, tmp_path, monkeypatch):
     app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///a.db"
     db = SQLAlchemy(app)
     with app.app_context():
-        db.ping()
+        assert db.engine in module._engines
+        monkeypatch.setattr(module, "_engines", {db.engine})  # and nobody else's
+        with db.engine.connect() as connection:
+            of_parent = connection.connection.dbapi_connection
         assert db.engine.pool.checkedin() == 1
         module._forget_connections()
         assert db.engine.pool.checkedin() == 0
+    of_parent.close()
     memory = Erlen("memory")
     memory.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"
     db.init_app(memory)

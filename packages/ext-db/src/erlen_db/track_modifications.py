@@ -121,17 +121,26 @@ def _end(session: orm.Session, transaction: t.Any) -> None:
     _all_changes(session).pop(transaction, None)
 
 
+# Marks the classes of sessions that are listened to.
+_LISTENS = "_tracks_modifications"
+
+
 def listen(session: t.Any) -> None:
     """Track the changes of sessions, where the application's setting is on.
 
     Args:
         session: A class of sessions, a `sessionmaker` or a `scoped_session`.
     """
+    factory = getattr(session, "session_factory", session)
+    cls = getattr(factory, "class_", factory)
+    # Not by SQLAlchemy's own list, which takes a class for another one that is no more.
+    if _LISTENS in vars(cls):
+        return
+    setattr(cls, _LISTENS, True)
     for name, listener in (
         ("after_flush", _note_flush),
         ("before_commit", _before_commit),
         ("after_commit", _after_commit),
         ("after_transaction_end", _end),
     ):
-        if not event.contains(session, name, listener):
-            event.listen(session, name, listener)
+        event.listen(cls, name, listener)
