@@ -338,3 +338,13 @@ def test_a_step_of_an_async_connection_ends(forever):
             await connection._within(0.01, asyncio.sleep(9))
 
     asyncio.run(run())
+
+
+def test_other_drivers_have_the_limit_of_the_server(app):
+    engine = sa.create_engine("sqlite://")  # its driver is none of ours
+    before, connect = len(engine.pool.dispatch.connect), engine.dialect.connect
+
+    _mariadb.listen(app, engine, {})
+
+    assert len(engine.pool.dispatch.connect) == before + 1
+    assert engine.dialect.connect == connect
