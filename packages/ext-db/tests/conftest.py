@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
+import re
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +21,28 @@ except ImportError:  # without its extra
     _async = None
 
 _numbers = itertools.count()
+
+HERE = Path(__file__).parent
+
+#: What a test needs whose source has such words.
+NEEDS = {
+    "aiosqlite": re.compile(r"async|await"),
+    "greenlet": re.compile(r"greenlet"),
+    "psycopg": re.compile(r"psycopg|postgresql"),
+    "pymysql": re.compile(r"mariadb|mysql"),
+}
+MISSING = {module: words for module, words in NEEDS.items() if not find_spec(module)}
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs a driver that is not there: each extra is tested alone, too."""
+    for item in items if MISSING else ():
+        if HERE in item.path.parents:
+            source = f"{item.nodeid}\n{inspect.getsource(item.function)}"
+            for module, words in MISSING.items():
+                if words.search(source):
+                    reason = f"could not import {module!r}"
+                    item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture
