@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
+import os
 import re
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from erlen import Erlen
 from erlen_db import SQLAlchemy
@@ -43,6 +45,44 @@ def pytest_collection_modifyitems(items):
                 if words.search(source):
                     reason = f"could not import {module!r}"
                     item.add_marker(pytest.mark.skip(reason=reason))
+
+
+#: The servers of the tests that are marked `service`.
+SERVERS = {
+    "postgresql": os.environ.get(
+        "POSTGRESQL_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/test"
+    ),
+    "mariadb": os.environ.get(
+        "MARIADB_URL", "mysql+pymysql://root@127.0.0.1:3306/test"
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def connect():
+    """Return what makes a plain engine by a name: sqlite (in memory), or a server.
+
+    A server that is not there skips the test, and fails it in CI.
+    """
+
+    def connect(name):
+        if name == "sqlite":
+            # Under ASGI, views are in threads.
+            args = {"check_same_thread": False}
+            return sa.create_engine(
+                "sqlite://", poolclass=sa.StaticPool, connect_args=args
+            )
+        engine = sa.create_engine(SERVERS[name])
+        try:
+            engine.connect().close()
+        except sa.exc.OperationalError as exc:
+            engine.dispose()
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(f"no {name} at {name.upper()}_URL: {exc.orig}")
+        return engine
+
+    return connect
 
 
 @pytest.fixture

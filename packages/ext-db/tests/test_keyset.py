@@ -26,14 +26,6 @@ from erlen import url_for
 from erlen_db import keyset
 from erlen_db.keyset import KeysetPagination
 
-SERVERS = {
-    "postgresql": os.environ.get(
-        "POSTGRESQL_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/test"
-    ),
-    "mariadb": os.environ.get(
-        "MARIADB_URL", "mysql+pymysql://root@127.0.0.1:3306/test"
-    ),
-}
 PREFIX = f"keyset_{os.getpid()}_"
 NAMES = ["Ada", "Bob", "Cleo", "Dan", "Eve", "Fay", "Gus"]
 
@@ -69,22 +61,6 @@ class Seat(Base):
     number: orm.Mapped[int] = orm.mapped_column(primary_key=True, autoincrement=False)
 
 
-def connect(name):
-    if name == "sqlite":
-        # Under ASGI, views are in threads.
-        args = {"check_same_thread": False}
-        return sa.create_engine("sqlite://", poolclass=sa.StaticPool, connect_args=args)
-    engine = sa.create_engine(SERVERS[name])
-    try:
-        engine.connect().close()
-    except sa.exc.OperationalError as exc:
-        engine.dispose()
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no {name} at {name.upper()}_URL: {exc.orig}")
-    return engine
-
-
 @pytest.fixture(
     scope="module",
     params=[
@@ -93,7 +69,7 @@ def connect(name):
         pytest.param("mariadb", marks=pytest.mark.service),
     ],
 )
-def engine(request):
+def engine(request, connect):
     engine = connect(request.param)
     Base.metadata.create_all(engine)
     yield engine
@@ -102,7 +78,7 @@ def engine(request):
 
 
 @pytest.fixture(scope="module")
-def sqlite():
+def sqlite(connect):
     engine = connect("sqlite")
     Base.metadata.create_all(engine)
     yield engine

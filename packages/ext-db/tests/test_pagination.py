@@ -16,14 +16,6 @@ from erlen_db.pagination import SelectPagination
 from erlen_db.pagination import paginate_async
 from erlen_db.query import Query
 
-SERVERS = {
-    "postgresql": os.environ.get(
-        "POSTGRESQL_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/test"
-    ),
-    "mariadb": os.environ.get(
-        "MARIADB_URL", "mysql+pymysql://root@127.0.0.1:3306/test"
-    ),
-}
 PREFIX = f"pages_{os.getpid()}_"
 HUGE = [2**31, 2**63, 2**64, 10**30]
 
@@ -54,22 +46,6 @@ def fill(session, count=45):
     session.flush()
 
 
-def connect(name):
-    if name == "sqlite":
-        # Under ASGI, views are in threads.
-        args = {"check_same_thread": False}
-        return sa.create_engine("sqlite://", poolclass=sa.StaticPool, connect_args=args)
-    engine = sa.create_engine(SERVERS[name])
-    try:
-        engine.connect().close()
-    except sa.exc.OperationalError as exc:
-        engine.dispose()
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no {name} at {name.upper()}_URL: {exc.orig}")
-    return engine
-
-
 @pytest.fixture(
     scope="module",
     params=[
@@ -78,7 +54,7 @@ def connect(name):
         pytest.param("mariadb", marks=pytest.mark.service),
     ],
 )
-def engine(request):
+def engine(request, connect):
     engine = connect(request.param)
     Base.metadata.create_all(engine)
     yield engine
@@ -87,7 +63,7 @@ def engine(request):
 
 
 @pytest.fixture(scope="module")
-def filled():
+def filled(connect):
     """Return an engine whose database has 45 items."""
     engine = connect("sqlite")
     Base.metadata.create_all(engine)

@@ -20,14 +20,6 @@ from erlen_db.query import first_or_404
 from erlen_db.query import get_or_404
 from erlen_db.query import one_or_404
 
-SERVERS = {
-    "postgresql": os.environ.get(
-        "POSTGRESQL_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/test"
-    ),
-    "mariadb": os.environ.get(
-        "MARIADB_URL", "mysql+pymysql://root@127.0.0.1:3306/test"
-    ),
-}
 PREFIX = f"query_{os.getpid()}_"
 NAN, INF = float("nan"), float("inf")
 
@@ -166,20 +158,6 @@ TABLES |= {"latin": Latin, "bytes": Bytes}
 Int = TABLES["int"]
 
 
-def connect(name):
-    if name == "sqlite":
-        return sa.create_engine("sqlite://", poolclass=sa.StaticPool)
-    engine = sa.create_engine(SERVERS[name])
-    try:
-        engine.connect().close()
-    except sa.exc.OperationalError as exc:
-        engine.dispose()
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no {name} at {name.upper()}_URL: {exc.orig}")
-    return engine
-
-
 @pytest.fixture(
     scope="module",
     params=[
@@ -188,7 +166,7 @@ def connect(name):
         pytest.param("mariadb", marks=pytest.mark.service),
     ],
 )
-def engine(request):
+def engine(request, connect):
     engine = connect(request.param)
     Base.metadata.create_all(engine)
     yield engine
